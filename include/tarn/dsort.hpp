@@ -1,0 +1,67 @@
+// dsort.hpp - the collective dsort: samples of many shards or small objects into new shards.
+// Level 0. Value types; any thread.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace tarn {
+
+/// Which objects are read: all three are joined; none set means the whole bucket.
+/// An object whose key ends in ".tar" is a shard; any other is a loose member, named by its key.
+struct DsortInput {
+  std::string bucket;
+  std::string prefix;
+  std::string pattern;  ///< "in-{0000..0063}.tar", "in-%06d.tar" or "in-@4"
+  std::vector<std::string> names;
+};
+
+enum class DsortOrder : std::uint8_t {
+  none,     ///< by source name, then position
+  key,      ///< by sample key, byte by byte
+  shuffle,  ///< by a keyed hash of (seed, key)
+};
+
+/// What happens when two samples have the same key.
+enum class DuplicatePolicy : std::uint8_t { ignore, warn, abort };
+
+struct DsortSpec {
+  DsortInput input;
+  std::string output_bucket;           ///< empty: the input's bucket
+  std::string output_template;         ///< "train-%06d.tar" or "train-{0000..0999}.tar"
+  std::uint64_t shard_size_bytes = 0;  ///< target of tar bytes per shard; exactly one of
+  std::uint64_t shard_samples = 0;     ///< these two is set
+  DsortOrder order = DsortOrder::key;
+  bool decreasing = false;
+  std::uint64_t seed = 0;
+  DuplicatePolicy duplicates = DuplicatePolicy::abort;
+  std::uint64_t memory_budget_bytes = 256ULL << 20;  ///< per rank, for data in flight
+  bool dry_run = false;
+};
+
+/// What a dsort did, the same on every rank.
+struct DsortReport {
+  std::uint64_t input_objects = 0;
+  std::uint64_t samples = 0;
+  std::uint64_t members = 0;
+  std::uint64_t skipped_members = 0;  ///< links, directories, hidden or meta names (WebDataset rule)
+  std::uint64_t duplicate_samples = 0;
+  std::uint64_t shards = 0;
+  std::uint64_t output_bytes = 0;
+  double seconds = 0;
+  std::vector<std::string> warnings;
+};
+
+/// Where a running dsort is; bytes and totals are of the whole job.
+struct DsortProgress {
+  std::string_view phase;  ///< "index", "sort", "assemble", "publish"
+  std::uint64_t done = 0;
+  std::uint64_t total = 0;
+};
+
+using DsortProgressFn = std::function<void(const DsortProgress&)>;
+
+}  // namespace tarn

@@ -1,0 +1,40 @@
+// options.hpp - how a store is opened.
+// Level 0. Value types; any thread.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace tarn {
+
+/// What the sidecar does with a request for an object that another rank owns.
+/// automatic: same node: serve directly; a client known to follow: 307; others: proxy.
+enum class RedirectPolicy : std::uint8_t { automatic, always, never };
+
+/// The HTTP sidecar of this rank.
+struct SidecarOptions {
+  bool enabled = false;
+  std::string bind = "127.0.0.1";  ///< an address, or the name of a network interface
+  std::uint16_t port = 0;          ///< 0: the system chooses; else port + rank
+  unsigned threads = 2;
+  bool anonymous = false;  ///< true: no token is asked for
+  RedirectPolicy redirect = RedirectPolicy::automatic;
+  std::string endpoint_file;  ///< written by rank 0, mode 0600, when every rank serves; empty: none
+};
+
+struct StoreOptions {
+  /// Directories of this rank, one per disk; `{rank}` and `{node}` are substituted.
+  /// Created when missing (the parent must exist). None: this rank is a client only.
+  std::vector<std::string> directories;
+  SidecarOptions sidecar;
+  /// Tests and demonstrations: every rank counts as a node of its own.
+  bool node_id_from_rank = false;
+  /// How long a request to another rank may take; 0: 30 s * (1 + log2(ranks)).
+  std::chrono::milliseconds request_timeout{0};
+  /// Longest sleep of the idle service thread: latency of a first request against CPU.
+  std::chrono::microseconds idle_poll_cap{1000};
+};
+
+}  // namespace tarn

@@ -1,0 +1,118 @@
+// store.hpp - the distributed object store of one MPI job, as each rank sees it.
+// Level 0. Resource type: move, no copy. Any thread may call anything that is not collective.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <tarn/dsort.hpp>
+#include <tarn/object.hpp>
+#include <tarn/options.hpp>
+#include <tarn/result.hpp>
+
+namespace tarn {
+
+/// Counters of the whole store (sums over ranks that answered) and of this rank.
+struct StoreStats {
+  std::uint64_t objects = 0;
+  std::uint64_t object_bytes = 0;
+  std::uint64_t disk_capacity_bytes = 0;
+  std::uint64_t disk_free_bytes = 0;
+  int ranks = 0;
+  int nodes = 0;
+  struct PerRank {
+    RankId rank = 0;
+    std::string host;
+    std::string node;
+    std::string url;
+    std::uint64_t disks = 0;
+    std::uint64_t objects = 0;
+    std::uint64_t object_bytes = 0;
+    std::uint64_t disk_free_bytes = 0;
+  };
+  std::vector<PerRank> per_rank;
+};
+
+/// A body that is written piece by piece, for objects larger than memory.
+/// Destroying it before commit() leaves the store as it was.
+class ObjectWriter {
+ public:
+  virtual ~ObjectWriter() = default;
+  /// Appends bytes. @cost a copy; blocks while the owner is behind. @errors no_space, io, rank_lost.
+  [[nodiscard]] virtual Result<void> write(std::span<const std::byte> bytes) = 0;
+  /// Optional: ends the body and releases memory and descriptors, so that only naming is left to commit().
+  /// Lets many objects be made ready before the first becomes visible.
+  [[nodiscard]] virtual Result<void> prepare() { return {}; }
+  /// Makes the object visible, whole, in one step. Call once.
+  [[nodiscard]] virtual Result<ObjectInfo> commit() = 0;
+};
+
+class Store {
+ public:
+  class Impl;
+  explicit Store(std::unique_ptr<Impl> impl);
+  Store(Store&&) noexcept;
+  Store& operator=(Store&&) noexcept;
+  ~Store();  ///< closes nothing: a store that was not closed logs it and leaves MPI alone
+
+  [[nodiscard]] RankId rank() const noexcept;
+  [[nodiscard]] int size() const noexcept;
+  /// "http://127.0.0.1:41001", or empty when this rank has no sidecar.
+  [[nodiscard]] std::string url() const;
+  /// Token that the sidecars ask for; empty when anonymous.
+  [[nodiscard]] std::string token() const;
+
+  /// Makes a bucket on all ranks. Not collective: one call by any rank is enough.
+  /// @errors exists, invalid (name).  @cost one message to each rank.
+  [[nodiscard]] Result<void> create_bucket(std::string_view bucket);
+  /// Removes an empty bucket. Not collective. @errors bucket_not_found, busy (not empty).
+  [[nodiscard]] Result<void> remove_bucket(std::string_view bucket);
+  [[nodiscard]] Result<std::vector<BucketInfo>> buckets() const;
+
+  /// Writes an object, whole or not at all; replaces one of the same name. Not collective.
+  /// @cost local: one write; remote: one round trip for each 8 MiB.
+  /// @errors bucket_not_found, invalid, no_space, io, rank_lost.
+  [[nodiscard]] Result<ObjectInfo> put(const ObjectName& name, std::span<const std::byte> bytes, const PutOptions& options = {});
+  /// The same for bodies larger than memory.
+  [[nodiscard]] Result<std::unique_ptr<ObjectWriter>> writer(const ObjectName& name, const PutOptions& options = {});
+
+  /// Reads a whole object, its checksum verified. Not collective. @errors not_found, corrupt, io, rank_lost.
+  [[nodiscard]] Result<std::vector<std::byte>> get(const ObjectName& name);
+  /// Reads part of an object. @errors also out_of_range: range.offset beyond the object's end.
+  [[nodiscard]] Result<std::vector<std::byte>> get(const ObjectName& name, ByteRange range);
+  /// Reads into the caller's buffer. @return bytes written: less than the buffer only at the object's end.
+  [[nodiscard]] Result<std::size_t> read(const ObjectName& name, std::uint64_t offset, std::span<std::byte> target);
+
+  [[nodiscard]] Result<ObjectInfo> head(const ObjectName& name);
+  /// One page of a bucket's keys, merged over all ranks in key order. Not collective.
+  /// @cost one message to each rank that has disks.
+  [[nodiscard]] Result<ListPage> list(std::string_view bucket, const ListOptions& options = {});
+  /// @errors not_found, bucket_not_found. An object that a reader has open stays readable for it.
+  [[nodiscard]] Result<void> remove(const ObjectName& name);
+  /// The rank whose disks hold (or would hold) this object. Pure computation.
+  [[nodiscard]] Result<RankId> owner(const ObjectName& name) const;
+
+  /// Collective. Samples of the input into new shards; see docs/DSORT.md. Every rank returns the same outcome.
+  [[nodiscard]] Result<DsortReport> dsort(const DsortSpec& spec, const DsortProgressFn& progress = {});
+  /// Collective. Everything acknowledged so far is on stable storage when it returns.
+  [[nodiscard]] Result<void> flush();
+  /// Collective. Stops the sidecar and the service thread. Must come before MPI_Finalize.
+  [[nodiscard]] Result<void> close();
+
+  /// Counters of all ranks. Not collective. @cost one message to each rank.
+  [[nodiscard]] Result<StoreStats> stats();
+
+  /// Serves other ranks' requests for a moment, where MPI_THREAD_MULTIPLE is missing and so no
+  /// service thread runs; with one, does nothing. @return whether there was anything to do.
+  bool progress();
+
+ private:
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace tarn

@@ -1,0 +1,92 @@
+#include "base/hash.hpp"
+
+#include <cstring>
+#include <new>
+
+#include <xxhash.h>
+
+namespace tarn::base {
+
+namespace {
+
+Checksum canonical(XXH128_hash_t hash) noexcept {
+  XXH128_canonical_t bytes;
+  XXH128_canonicalFromHash(&bytes, hash);
+  Checksum result;
+  static_assert(sizeof(bytes.digest) == std::tuple_size_v<Checksum>);
+  std::memcpy(result.data(), bytes.digest, result.size());
+  return result;
+}
+
+int hex_value(char c) noexcept {
+  if (c >= '0' && c <= '9') return c - '0';
+  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+  return -1;
+}
+
+}  // namespace
+
+Checksum xxh3_128(std::span<const std::byte> bytes) noexcept {
+  return canonical(XXH3_128bits(bytes.data(), bytes.size()));
+}
+
+std::uint64_t xxh3_64(std::span<const std::byte> bytes, std::uint64_t seed) noexcept {
+  return XXH3_64bits_withSeed(bytes.data(), bytes.size(), seed);
+}
+
+std::uint64_t xxh3_64(std::string_view text, std::uint64_t seed) noexcept {
+  return XXH3_64bits_withSeed(text.data(), text.size(), seed);
+}
+
+struct ChecksumStream::State {
+  struct Free {
+    void operator()(XXH3_state_t* state) const noexcept { XXH3_freeState(state); }
+  };
+  std::unique_ptr<XXH3_state_t, Free> xxh{XXH3_createState()};
+};
+
+ChecksumStream::ChecksumStream() : state_(std::make_unique<State>()) {
+  if (!state_->xxh) throw std::bad_alloc();
+  reset();
+}
+ChecksumStream::~ChecksumStream() = default;
+ChecksumStream::ChecksumStream(ChecksumStream&&) noexcept = default;
+ChecksumStream& ChecksumStream::operator=(ChecksumStream&&) noexcept = default;
+
+void ChecksumStream::update(std::span<const std::byte> bytes) noexcept {
+  XXH3_128bits_update(state_->xxh.get(), bytes.data(), bytes.size());
+}
+
+Checksum ChecksumStream::digest() const noexcept {
+  return canonical(XXH3_128bits_digest(state_->xxh.get()));
+}
+
+void ChecksumStream::reset() noexcept {
+  XXH3_128bits_reset(state_->xxh.get());
+}
+
+std::string to_hex(const Checksum& checksum) {
+  static constexpr char kDigits[] = "0123456789abcdef";
+  std::string text;
+  text.reserve(checksum.size() * 2);
+  for (const std::uint8_t byte : checksum) {
+    text.push_back(kDigits[byte >> 4]);
+    text.push_back(kDigits[byte & 15]);
+  }
+  return text;
+}
+
+std::optional<Checksum> checksum_from_hex(std::string_view hex) noexcept {
+  Checksum checksum;
+  if (hex.size() != checksum.size() * 2) return std::nullopt;
+  for (std::size_t i = 0; i < checksum.size(); ++i) {
+    const int high = hex_value(hex[2 * i]);
+    const int low = hex_value(hex[2 * i + 1]);
+    if (high < 0 || low < 0) return std::nullopt;
+    checksum[i] = static_cast<std::uint8_t>(high * 16 + low);
+  }
+  return checksum;
+}
+
+}  // namespace tarn::base

@@ -1,0 +1,46 @@
+// limits.hpp - every bound of Tarn in one place, with the relations between them.
+// Level 1 (base).
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+
+namespace tarn::limits {
+
+inline constexpr std::size_t KiB = 1024;
+inline constexpr std::size_t MiB = 1024 * KiB;
+inline constexpr std::uint64_t GiB = 1024 * MiB;
+inline constexpr std::uint64_t TiB = 1024 * GiB;
+
+// Names and objects (S3's rules).
+inline constexpr std::size_t kBucketNameBytesMin = 3;
+inline constexpr std::size_t kBucketNameBytesMax = 63;
+inline constexpr std::size_t kKeyBytesMax = 1024;
+inline constexpr std::uint64_t kObjectBytesMax = 5 * TiB;
+inline constexpr std::size_t kUserMetadataBytesMax = 2048;
+inline constexpr std::size_t kListKeysMax = 1000;  ///< of one S3 page
+
+// Volumes.
+inline constexpr std::size_t kTarBlockBytes = 512;
+inline constexpr std::size_t kSoloDataOffset = 4096;         ///< first choice; doubled when the header needs more
+inline constexpr std::size_t kSoloObjectBytesMin = 1 * MiB;  ///< from here an object has a volume to itself
+inline constexpr std::uint64_t kVolumeBytesMax = 1 * GiB;    ///< a shared volume is sealed beyond this
+inline constexpr std::size_t kIndexMapBytes = 64 * GiB;      ///< address space of one LMDB, not memory
+inline constexpr std::size_t kIndexBatchRecordsMax = 16384;  ///< pending records that make a writer wait
+inline constexpr std::chrono::milliseconds kIndexCommitInterval{20};
+
+// Messages between ranks.
+inline constexpr std::size_t kPeerPieceBytesMax = 8 * MiB;   ///< no MPI message is longer
+inline constexpr std::size_t kPeerRequestsInFlightMax = 64;  ///< per rank, of one client
+
+// HTTP.
+inline constexpr std::size_t kHttpHeaderBytesMax = 64 * KiB;
+inline constexpr std::size_t kHttpConnectionsMax = 20000;  ///< per rank
+inline constexpr std::chrono::seconds kHttpIdleTimeout{75};
+
+static_assert(kSoloObjectBytesMin <= kPeerPieceBytesMax, "a small object travels in one message");
+static_assert(kSoloDataOffset % kTarBlockBytes == 0);
+static_assert(kVolumeBytesMax > kSoloObjectBytesMin);
+
+}  // namespace tarn::limits

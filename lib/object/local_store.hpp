@@ -1,0 +1,106 @@
+// local_store.hpp - one rank's objects over its disks.
+// Level 3 (object). Any number of threads may call anything; readers never wait for writers.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <tarn/object.hpp>
+#include <tarn/result.hpp>
+#include <tarn/store.hpp>
+
+#include "base/file.hpp"
+#include "base/uuid.hpp"
+#include "object/object_service.hpp"
+
+namespace tarn::object {
+
+struct LocalStoreOptions {
+  std::vector<std::string> directories;  ///< one per disk, at least one
+  /// Fixed weight for new disks; 0: the file system's capacity.
+  std::uint64_t weight = 0;
+};
+
+struct LocalDisk {
+  base::Uuid id;
+  base::Uuid store_id;  ///< nil: a new disk, not yet stamped
+  std::uint64_t weight = 0;
+  std::string directory;  ///< absolute
+  std::uint64_t objects = 0;
+  std::uint64_t object_bytes = 0;
+  base::Space space;
+  std::string trouble;  ///< empty: healthy
+};
+
+/// Where an object's bytes lie on its disk; what a neighbour needs to read them itself.
+struct StoredExtent {
+  std::uint64_t volume = 0;  ///< id; see volume_path()
+  std::uint64_t offset = 0;  ///< in the volume file
+  std::uint64_t length_bytes = 0;
+
+  friend bool operator==(const StoredExtent&, const StoredExtent&) = default;
+};
+
+struct StoredObject {
+  ObjectInfo info;
+  std::uint32_t disk = 0;      ///< index in directories
+  std::uint64_t sequence = 0;  ///< of its disk; a newer version of the name has a larger one
+  std::vector<StoredExtent> extents;
+};
+
+/// "<directory>/volumes/00000017.tar"
+[[nodiscard]] std::string volume_path(std::string_view directory, std::uint64_t volume);
+
+class LocalStore {
+ public:
+  /// Locks, checks and recovers the disks; makes new ones where a directory is missing or empty.
+  /// @errors busy (in use by another process; names its pid and host), denied, io, corrupt,
+  ///         invalid (foreign files in the directory, newer format, disk of another store than its peers).
+  /// @cost   opens each index; reads what was written after its last commit.
+  [[nodiscard]] static Result<std::unique_ptr<LocalStore>> open(const LocalStoreOptions& options, base::FileSystem& fs = base::posix_file_system());
+  ~LocalStore();  ///< as close(), errors are logged
+
+  /// Stamps unstamped disks with the store's id. @errors invalid: a disk already belongs to another store.
+  [[nodiscard]] Result<void> adopt(const base::Uuid& store_id);
+  [[nodiscard]] std::vector<LocalDisk> disks() const;
+
+  // Buckets are recorded on every disk.
+  [[nodiscard]] Result<void> create_bucket(std::string_view bucket, std::int64_t created_ns);  ///< exists: error `exists`
+  [[nodiscard]] Result<void> remove_bucket(std::string_view bucket);                           ///< busy: not empty here
+  [[nodiscard]] std::vector<BucketInfo> buckets() const;
+  [[nodiscard]] bool has_bucket(std::string_view bucket) const;
+
+  /// `disk` is an index into directories: the caller knows the placement.
+  [[nodiscard]] Result<ObjectInfo> put(std::uint32_t disk, const ObjectName& name, std::span<const std::byte> bytes, const PutOptions& options);
+  [[nodiscard]] Result<std::unique_ptr<ObjectWriter>> create(std::uint32_t disk, const ObjectName& name, const PutOptions& options,
+                                                             std::uint64_t size_hint);
+  [[nodiscard]] Result<void> remove(std::uint32_t disk, const ObjectName& name);
+  /// Index lookup. @errors not_found, bucket_not_found.
+  [[nodiscard]] Result<StoredObject> find(std::uint32_t disk, const ObjectName& name) const;
+  [[nodiscard]] Result<std::unique_ptr<ObjectReader>> open_reader(std::uint32_t disk, const ObjectName& name) const;
+  /// Reads a whole object, verified, with one allocation: the fast path for small ones.
+  [[nodiscard]] Result<std::vector<std::byte>> get(std::uint32_t disk, const ObjectName& name) const;
+  /// All disks merged, in key order.
+  [[nodiscard]] Result<ListPage> list(std::string_view bucket, const ListOptions& options) const;
+  /// Objects with keys that have this prefix, of all disks, in no particular order over disks, in key order within each;
+  /// stops when `visit` returns false.
+  [[nodiscard]] Result<void> for_each(std::string_view bucket, std::string_view prefix, const std::function<bool(const StoredObject&)>& visit) const;
+  /// A volume of this store, open for reading (from a bounded cache).
+  [[nodiscard]] Result<std::shared_ptr<const base::File>> volume_file(std::uint32_t disk, std::uint64_t volume) const;
+
+  /// Everything acknowledged is on stable storage and in the index.
+  [[nodiscard]] Result<void> flush();
+  [[nodiscard]] Result<void> close();
+
+ private:
+  class Impl;
+  explicit LocalStore(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace tarn::object
