@@ -1,0 +1,75 @@
+#!/bin/bash
+# Installs what is missing, builds, and runs all tests: first an optimised build with assertions,
+# then the same tests under AddressSanitizer and UndefinedBehaviorSanitizer.
+#   tests/run.sh [options] [-- options of ctest]
+#     --no-install       install no Debian package
+#     --quick            the optimised build only, without the sanitizers
+#     --sanitize-only    the sanitizers only
+#     --build-dir DIR    where to build (default: build, below the source)
+#     --jobs N           compilers at a time (default: the number of cores)
+# Exit code 0: every test passed. The last line says so and counts them.
+set -euo pipefail
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+# shellcheck source=tests/support/environment.sh
+. "$root/tests/support/environment.sh"
+
+usage() { sed -n '2,10s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; }
+fail_usage() {
+  echo "run.sh: $1" >&2
+  usage >&2
+  exit 64
+}
+
+install=yes
+presets=(dev asan-ubsan)
+build_dir=$root/build
+jobs=$(nproc)
+ctest_options=()
+while [[ $# -gt 0 ]]; do
+  case $1 in
+    --no-install) install=no ;;
+    --quick) presets=(dev) ;;
+    --sanitize-only) presets=(asan-ubsan) ;;
+    --build-dir) build_dir=${2:?--build-dir needs a directory}; shift ;;
+    --jobs) jobs=${2:?--jobs needs a number}; shift ;;
+    -h | --help) usage; exit 0 ;;
+    --) shift; ctest_options=("$@"); break ;;
+    *) fail_usage "unknown option '$1'" ;;
+  esac
+  shift
+done
+mkdir -p "$build_dir"
+build_dir=$(cd "$build_dir" && pwd)
+
+started=$SECONDS
+[[ $install == no ]] || "$root/tests/install-deps.sh" build test
+
+# Runs the tests of one preset; its counts go to $summary, its outcome to $failed.
+failed=0
+summary=()
+run_preset() {
+  local preset=$1 directory=$build_dir/$1 log
+  log=$directory/run.log
+  mkdir -p "$directory"
+  echo "== $preset: configure and build in $directory"
+  (cd "$root" && cmake --preset "$preset" -B "$directory" >"$log" 2>&1) || { tail -n 40 "$log" >&2; return 1; }
+  cmake --build "$directory" --parallel "$jobs" >"$log" 2>&1 || { tail -n 80 "$log" >&2; return 1; }
+  echo "== $preset: tests"
+  # One test at a time: MPI tests use all cores, some tests measure.
+  local outcome=0
+  ctest --test-dir "$directory" --output-on-failure --no-tests=error --timeout 900 "${ctest_options[@]}" | tee "$directory/tests.log" || outcome=1
+  summary+=("$preset: $(sed -n 's/^\([0-9]*% tests passed.*\)$/\1/p' "$directory/tests.log" | tail -n 1)")
+  return $outcome
+}
+
+for preset in "${presets[@]}"; do
+  run_preset "$preset" || failed=1
+done
+
+for line in "${summary[@]}"; do echo "$line"; done
+if [[ $failed -ne 0 ]]; then
+  echo "FAILED after $((SECONDS - started)) s: see above; logs are in $build_dir"
+  exit 1
+fi
+echo "PASSED: all tests in $((SECONDS - started)) s"
