@@ -1,0 +1,118 @@
+#include "placement/placement.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <span>
+#include <string>
+
+#include "base/assert.hpp"
+#include "base/hash.hpp"
+#include "base/limits.hpp"
+#include "placement/log2_table.hpp"
+
+namespace tarn::placement {
+
+namespace {
+
+std::uint64_t hash_name(std::string_view bucket, std::string_view key) noexcept {
+  std::array<char, limits::kBucketNameBytesMax + 1 + limits::kKeyBytesMax> joined;
+  const std::size_t size = bucket.size() + 1 + key.size();
+  TARN_ASSERT(size <= joined.size());  // names are checked where they enter
+  std::memcpy(joined.data(), bucket.data(), bucket.size());
+  joined[bucket.size()] = '\0';
+  std::memcpy(joined.data() + bucket.size() + 1, key.data(), key.size());
+  return base::xxh3_64(std::string_view(joined.data(), size));
+}
+
+/// The finaliser of splitmix64 (Stafford's variant 13): every input bit reaches every output bit.
+constexpr std::uint64_t mix(std::uint64_t x) noexcept {
+  x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9ULL;
+  x = (x ^ (x >> 27)) * 0x94d049bb133111ebULL;
+  return x ^ (x >> 31);
+}
+
+/// One disk's claim on a key.
+struct Claim {
+  std::uint64_t draw = 0;  ///< u_d
+  std::uint64_t cost = 0;  ///< -log2(u_d)
+  std::uint64_t weight = 1;
+  std::size_t disk = 0;
+};
+
+Claim make_claim(std::uint64_t draw, std::uint64_t weight, std::size_t disk) noexcept {
+  return {draw, negative_log2(std::max<std::uint64_t>(draw, 1)), weight, disk};
+}
+
+/// cost / weight compared exactly, by cross multiplication; ties by draw, then by disk id, so that the order is total
+/// and, among equal weights, is the order of draws.
+bool before(const Claim& a, const Claim& b) noexcept {
+  const Uint128 left = static_cast<Uint128>(a.cost) * b.weight;
+  const Uint128 right = static_cast<Uint128>(b.cost) * a.weight;
+  if (left != right) return left < right;
+  if (a.draw != b.draw) return a.draw > b.draw;
+  return a.disk < b.disk;
+}
+
+}  // namespace
+
+Placement::Placement(const StoreMap& map) {
+  seeds_.reserve(map.disks.size());
+  weights_.reserve(map.disks.size());
+  for (const Disk& disk : map.disks) {
+    TARN_ASSERT(disk.weight > 0);
+    seeds_.push_back(base::xxh3_64(std::as_bytes(std::span(disk.id.bytes))));
+    weights_.push_back(disk.weight);
+    equal_weights_ = equal_weights_ && disk.weight == weights_.front();
+  }
+}
+
+std::size_t Placement::home_disk(std::string_view bucket, std::string_view key) const noexcept {
+  TARN_ASSERT(!seeds_.empty());
+  const std::uint64_t key_hash = hash_name(bucket, key);
+  if (!equal_weights_) return lightest_draw(key_hash);
+  std::size_t best = 0;
+  std::uint64_t best_draw = mix(key_hash ^ seeds_[0]);
+  for (std::size_t i = 1; i < seeds_.size(); ++i) {
+    const std::uint64_t draw = mix(key_hash ^ seeds_[i]);
+    if (draw > best_draw) {
+      best = i;
+      best_draw = draw;
+    }
+  }
+  return best;
+}
+
+std::size_t Placement::lightest_draw(std::uint64_t key_hash) const noexcept {
+  Claim best = make_claim(mix(key_hash ^ seeds_[0]), weights_[0], 0);
+  for (std::size_t i = 1; i < seeds_.size(); ++i) {
+    const std::uint64_t draw = mix(key_hash ^ seeds_[i]);
+    if (draw <= best.draw && weights_[i] <= best.weight) continue;  // cannot win: spares most logarithms
+    const Claim claim = make_claim(draw, weights_[i], i);
+    if (before(claim, best)) best = claim;
+  }
+  return best.disk;
+}
+
+std::vector<std::size_t> Placement::ranking(std::string_view bucket, std::string_view key, std::size_t count) const {
+  const std::uint64_t key_hash = hash_name(bucket, key);
+  std::vector<Claim> claims;
+  claims.reserve(seeds_.size());
+  for (std::size_t i = 0; i < seeds_.size(); ++i) claims.push_back(make_claim(mix(key_hash ^ seeds_[i]), weights_[i], i));
+  count = std::min(count, claims.size());
+  std::partial_sort(claims.begin(), claims.begin() + static_cast<std::ptrdiff_t>(count), claims.end(), before);
+  std::vector<std::size_t> disks;
+  disks.reserve(count);
+  for (std::size_t i = 0; i < count; ++i) disks.push_back(claims[i].disk);
+  return disks;
+}
+
+std::size_t home_disk(const StoreMap& map, std::string_view bucket, std::string_view key) {
+  return Placement(map).home_disk(bucket, key);
+}
+
+std::vector<std::size_t> ranking(const StoreMap& map, std::string_view bucket, std::string_view key, std::size_t count) {
+  return Placement(map).ranking(bucket, key, count);
+}
+
+}  // namespace tarn::placement
