@@ -31,8 +31,14 @@ inline constexpr std::size_t kIndexBatchRecordsMax = 16384;  ///< pending record
 inline constexpr std::chrono::milliseconds kIndexCommitInterval{20};
 
 // Messages between ranks.
-inline constexpr std::size_t kPeerPieceBytesMax = 8 * MiB;   ///< no MPI message is longer
-inline constexpr std::size_t kPeerRequestsInFlightMax = 64;  ///< per rank, of one client
+inline constexpr std::size_t kPeerPieceBytesMax = 8 * MiB;    ///< no MPI message is longer
+inline constexpr std::size_t kPeerRequestsInFlightMax = 64;   ///< per rank, of one client
+inline constexpr std::size_t kPeerTransferBytes = 2 * MiB;    ///< a long transfer goes in pieces of this size
+inline constexpr std::size_t kPeerInlineBytesMax = 64 * KiB;  ///< a reply carries this much data in the same message
+inline constexpr std::size_t kPeerTransfersInFlight = 4;      ///< pieces of one transfer under way together: its credit
+inline constexpr std::size_t kPeerBufferBytesMax = 64 * MiB;  ///< that a rank holds for its peers before it makes them wait
+inline constexpr std::size_t kPeerSessionsMax = 4096;         ///< readers and writers that peers hold open on a rank
+inline constexpr std::size_t kFetchBatchBytesMax = 2 * MiB;   ///< of extents asked for in one message
 
 // HTTP.
 inline constexpr std::size_t kHttpHeaderBytesMax = 64 * KiB;
@@ -40,6 +46,8 @@ inline constexpr std::size_t kHttpConnectionsMax = 20000;  ///< per rank
 inline constexpr std::chrono::seconds kHttpIdleTimeout{75};
 
 static_assert(kSoloObjectBytesMin <= kPeerPieceBytesMax, "a small object travels in one message");
+static_assert(kPeerTransferBytes + kKeyBytesMax + kUserMetadataBytesMax + 4 * KiB <= kPeerPieceBytesMax, "a piece and its header fit one message");
+static_assert(kFetchBatchBytesMax <= kPeerPieceBytesMax);
 static_assert(kSoloDataOffset % kTarBlockBytes == 0);
 static_assert(kVolumeBytesMax > kSoloObjectBytesMin);
 
