@@ -66,6 +66,33 @@ void ChecksumStream::reset() noexcept {
   XXH3_128bits_reset(state_->xxh.get());
 }
 
+struct HashStream::State {
+  struct Free {
+    void operator()(XXH3_state_t* state) const noexcept { XXH3_freeState(state); }
+  };
+  std::unique_ptr<XXH3_state_t, Free> xxh{XXH3_createState()};
+};
+
+HashStream::HashStream() : state_(std::make_unique<State>()) {
+  if (!state_->xxh) throw std::bad_alloc();
+  reset();
+}
+HashStream::~HashStream() = default;
+HashStream::HashStream(HashStream&&) noexcept = default;
+HashStream& HashStream::operator=(HashStream&&) noexcept = default;
+
+void HashStream::update(std::span<const std::byte> bytes) noexcept {
+  XXH3_64bits_update(state_->xxh.get(), bytes.data(), bytes.size());
+}
+
+std::uint64_t HashStream::digest() const noexcept {
+  return XXH3_64bits_digest(state_->xxh.get());
+}
+
+void HashStream::reset() noexcept {
+  XXH3_64bits_reset(state_->xxh.get());
+}
+
 std::string to_hex(const Checksum& checksum) {
   static constexpr char kDigits[] = "0123456789abcdef";
   std::string text;

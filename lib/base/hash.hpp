@@ -34,6 +34,22 @@ class ChecksumStream {
   std::unique_ptr<State> state_;
 };
 
+/// XXH3-64 (seed 0) of bytes that arrive in pieces: the same value as xxh3_64 of the whole.
+class HashStream {
+ public:
+  HashStream();
+  ~HashStream();
+  HashStream(HashStream&&) noexcept;
+  HashStream& operator=(HashStream&&) noexcept;
+  void update(std::span<const std::byte> bytes) noexcept;
+  [[nodiscard]] std::uint64_t digest() const noexcept;
+  void reset() noexcept;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
 /// 32 lower-case hex digits.
 [[nodiscard]] std::string to_hex(const Checksum& checksum);
 [[nodiscard]] std::optional<Checksum> checksum_from_hex(std::string_view hex) noexcept;
