@@ -15,7 +15,7 @@ namespace tarn {
 struct DsortInput {
   std::string bucket;
   std::string prefix;
-  std::string pattern;  ///< "in-{0000..0063}.tar", "in-%06d.tar" or "in-@4"
+  std::string pattern;  ///< "in-{0000..0063}.tar", "in-%06d.tar" or "in-@0063.tar" (0 to 63)
   std::vector<std::string> names;
 };
 
@@ -25,8 +25,12 @@ enum class DsortOrder : std::uint8_t {
   shuffle,  ///< by a keyed hash of (seed, key)
 };
 
-/// What happens when two samples have the same key.
+/// What happens when two samples have the same key. With ignore and warn the first one, by source name and
+/// position, is kept.
 enum class DuplicatePolicy : std::uint8_t { ignore, warn, abort };
+
+/// What happens when names of a bounded pattern are not there. A missing one of DsortInput::names is always an error.
+enum class MissingPolicy : std::uint8_t { ignore, warn, abort };
 
 struct DsortSpec {
   DsortInput input;
@@ -38,6 +42,7 @@ struct DsortSpec {
   bool decreasing = false;
   std::uint64_t seed = 0;
   DuplicatePolicy duplicates = DuplicatePolicy::abort;
+  MissingPolicy missing = MissingPolicy::warn;
   std::uint64_t memory_budget_bytes = 256ULL << 20;  ///< per rank, for data in flight
   bool dry_run = false;
 };
@@ -48,7 +53,7 @@ struct DsortReport {
   std::uint64_t samples = 0;
   std::uint64_t members = 0;
   std::uint64_t skipped_members = 0;  ///< links, directories, hidden or meta names (WebDataset rule)
-  std::uint64_t duplicate_samples = 0;
+  std::uint64_t duplicate_samples = 0;  ///< left out of the output
   std::uint64_t shards = 0;
   std::uint64_t output_bytes = 0;
   double seconds = 0;

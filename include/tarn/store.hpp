@@ -48,6 +48,11 @@ class ObjectWriter {
   /// Optional: ends the body and releases memory and descriptors, so that only naming is left to commit().
   /// Lets many objects be made ready before the first becomes visible.
   [[nodiscard]] virtual Result<void> prepare() { return {}; }
+  /// Optional, between prepare() and commit(): reads the body back from where it was written, so that it can be
+  /// checked before anyone sees it. @return bytes read; fewer than asked only at the end. @errors unsupported, io.
+  [[nodiscard]] virtual Result<std::size_t> read_back(std::uint64_t /*offset*/, std::span<std::byte> /*target*/) {
+    return fail(ErrorCode::unsupported, "this writer cannot read back what it wrote");
+  }
   /// Makes the object visible, whole, in one step. Call once.
   [[nodiscard]] virtual Result<ObjectInfo> commit() = 0;
 };

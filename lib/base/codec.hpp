@@ -3,6 +3,7 @@
 //
 //   u8 u16 u32 u64   fixed width, little endian
 //   text, bytes      u32 length, then the bytes
+//   varint           LEB128: 7 bits a byte, low ones first; 1 to 10 bytes
 #pragma once
 
 #include <concepts>
@@ -28,6 +29,11 @@ class Encoder {
   Encoder& u32(std::uint32_t v) { return number(v); }
   Encoder& u64(std::uint64_t v) { return number(v); }
   Encoder& i64(std::int64_t v) { return number(static_cast<std::uint64_t>(v)); }
+  Encoder& varint(std::uint64_t v) {
+    for (; v >= 0x80; v >>= 7) bytes_.push_back(static_cast<std::byte>(v | 0x80));
+    bytes_.push_back(static_cast<std::byte>(v));
+    return *this;
+  }
   Encoder& raw(std::span<const std::byte> data) {
     bytes_.insert(bytes_.end(), data.begin(), data.end());
     return *this;
@@ -67,6 +73,16 @@ class Decoder {
   [[nodiscard]] std::uint32_t u32() noexcept { return number<std::uint32_t>(); }
   [[nodiscard]] std::uint64_t u64() noexcept { return number<std::uint64_t>(); }
   [[nodiscard]] std::int64_t i64() noexcept { return static_cast<std::int64_t>(u64()); }
+  [[nodiscard]] std::uint64_t varint() noexcept {
+    std::uint64_t value = 0;
+    for (unsigned shift = 0; shift < 64; shift += 7) {
+      const std::uint64_t byte = u8();
+      value |= (byte & 0x7f) << shift;
+      if (byte < 0x80) return value;
+    }
+    failed_ = true;
+    return 0;
+  }
   [[nodiscard]] std::span<const std::byte> raw(std::size_t size) noexcept {
     if (!has(size)) return {};
     const auto data = rest_.first(size);
