@@ -1,0 +1,133 @@
+// engine.hpp - the one place that calls MPI while a store is open.
+// Level 6 (mpi).
+//
+//   other threads --execute(work)--> queue --+                      +--> Listener: a message has come
+//                                            |    turn(): one thread |
+//   eventfd wakes a sleeping turn <----------+--> queue, probe, test +--> Completion: a request has ended
+//
+// With MPI_THREAD_MULTIPLE the engine has a thread of its own ("service thread"); with less, the application's
+// thread makes the turns, in Store::progress() and in every Store call that waits.
+// Several threads inside MPI deadlock in Open MPI 4.1 (issues 10324, 11428), and a blocking MPI call burns a core
+// (issue 6433): hence one thread, matched probes and tests, and sleeping between turns.
+#pragma once
+
+#include <mpi.h>
+
+#include <atomic>
+#include <chrono>
+#include <mutex>
+#include <optional>
+#include <thread>
+#include <vector>
+
+#include <tarn/result.hpp>
+
+#include "base/file.hpp"
+#include "base/unique_function.hpp"
+#include "mpi/buffer.hpp"
+#include "mpi/event.hpp"
+
+namespace tarn::mpi {
+
+/// Called on the engine's thread.
+class Listener {
+ public:
+  virtual ~Listener() = default;
+  /// A matched message; the listener receives it with MPI_Imrecv, now or later.
+  virtual void on_message(MPI_Message message, int source, int tag, std::size_t size_bytes) = 0;
+  /// About four times a second.
+  virtual void on_tick(Clock::time_point now) = 0;
+};
+
+struct EngineOptions {
+  bool own_thread = true;
+  std::chrono::microseconds idle_poll_cap{1000};  ///< longest sleep between turns
+};
+
+class Engine {
+ public:
+  using Work = base::UniqueFunction<void()>;
+  /// The request has ended; its buffer comes back.
+  using Completion = base::UniqueFunction<void(Result<void>, Buffer)>;
+
+  explicit Engine(const EngineOptions& options);
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+  ~Engine();
+
+  /// Messages on `comm` go to `listener` from now on. Before start().
+  void listen(MPI_Comm comm, Listener& listener);
+  /// Starts the service thread, if the engine is to have one. @errors io (no eventfd, no thread).
+  [[nodiscard]] Result<void> start();
+  /// Ends the service thread. Work that is still queued is dropped. Idempotent.
+  void stop() noexcept;
+
+  /// Runs `work` on the engine's thread, in the order of the calls. Any thread.
+  /// @return false when the engine has stopped; the work is then dropped.
+  bool execute(Work work);
+
+  /// Engine's thread. Calls `completion` when the request ends; owns the buffer until then.
+  void watch(MPI_Request request, Buffer buffer, Completion completion);
+
+  /// Waits for the event; makes turns itself where it must. Any thread but the engine's.
+  /// @return whether it is set; false after the deadline.
+  bool wait(Event& event, Clock::time_point deadline);
+
+  /// One turn by the application, where there is no service thread. @return whether there was anything to do.
+  bool drive();
+
+  [[nodiscard]] bool own_thread() const noexcept { return options_.own_thread; }
+  /// Requests that MPI has not ended yet. Engine's thread, or after stop().
+  [[nodiscard]] std::size_t outstanding() const noexcept { return requests_.size(); }
+
+ private:
+  struct Watched {
+    Buffer buffer;
+    Completion completion;
+  };
+
+  void run() noexcept;
+  bool turn();
+  bool run_queue();
+  bool probe();
+  bool test();
+  void tick(Clock::time_point now);
+  void sleep(std::chrono::microseconds limit) noexcept;
+  [[nodiscard]] std::chrono::microseconds pause_after(Clock::time_point last_work, Clock::time_point now, std::chrono::microseconds previous) const;
+
+  const EngineOptions options_;
+  base::UniqueFd wake_;  // eventfd: written by execute() when the engine sleeps
+  MPI_Comm comm_ = MPI_COMM_NULL;
+  Listener* listener_ = nullptr;
+
+  std::mutex queue_mutex_;  // guards queue_ and closed_
+  std::vector<Work> queue_;
+  bool closed_ = false;
+  std::atomic<bool> queued_{false};
+  std::atomic<bool> sleeping_{false};
+  std::atomic<bool> stopping_{false};
+  std::thread thread_;
+
+  std::mutex turn_mutex_;  // without a service thread: whose turn it is
+
+  // Of the thread that makes the turn.
+  std::vector<MPI_Request> requests_;  // same order as watched_
+  std::vector<Watched> watched_;
+  std::vector<int> ended_;
+  std::vector<MPI_Status> statuses_;
+  Clock::time_point last_transfer_{};
+  Clock::time_point next_tick_{};
+  bool broken_ = false;  // MPI_Improbe has failed: no more probes
+};
+
+/// While one lives, this thread is inside a call of the application and may make the engine's turns.
+class ApplicationCall {
+ public:
+  ApplicationCall() noexcept;
+  ApplicationCall(const ApplicationCall&) = delete;
+  ApplicationCall& operator=(const ApplicationCall&) = delete;
+  ~ApplicationCall();
+  [[nodiscard]] static bool active() noexcept;
+};
+
+}  // namespace tarn::mpi

@@ -1,0 +1,64 @@
+#include "mpi/exchange.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/limits.hpp"
+#include "mpi/error.hpp"
+
+namespace tarn::mpi {
+
+namespace {
+constexpr int kExchangeTag = 7;
+}
+
+Exchange::Exchange(Engine& engine, MPI_Comm comm, int rank, const std::vector<std::vector<std::byte>>& sent,
+                   std::vector<std::vector<std::byte>>& received)
+    : engine_(engine), comm_(comm), rank_(rank), size_(static_cast<int>(sent.size())), sent_(sent), received_(received) {}
+
+void Exchange::start() {
+  advance(receive_);
+  advance(send_);
+  finish_if_complete();
+}
+
+void Exchange::advance(Direction& direction) {
+  while (outcome_ && direction.in_flight < kWindow && post_next(direction)) continue;
+}
+
+bool Exchange::post_next(Direction& direction) {
+  for (; direction.step < size_; ++direction.step, direction.offset = 0) {
+    const int peer = (direction.sending ? rank_ + direction.step : rank_ - direction.step + size_) % size_;
+    const auto index = static_cast<std::size_t>(peer);
+    const std::size_t total = direction.sending ? sent_[index].size() : received_[index].size();
+    if (direction.offset == total) continue;
+    const std::size_t piece = std::min(total - direction.offset, limits::kPeerPieceBytesMax);
+    MPI_Request request = MPI_REQUEST_NULL;
+    const int code =
+        direction.sending
+            ? MPI_Isend(sent_[index].data() + direction.offset, static_cast<int>(piece), MPI_BYTE, peer, kExchangeTag, comm_, &request)
+            : MPI_Irecv(received_[index].data() + direction.offset, static_cast<int>(piece), MPI_BYTE, peer, kExchangeTag, comm_, &request);
+    if (code != MPI_SUCCESS) {
+      outcome_ = fail(mpi_error(code, direction.sending ? "MPI_Isend" : "MPI_Irecv"));
+      return false;
+    }
+    direction.offset += piece;
+    ++direction.in_flight;
+    engine_.watch(request, Buffer(), [this, &direction](Result<void> outcome, Buffer) {
+      --direction.in_flight;
+      if (!outcome && outcome_) outcome_ = std::move(outcome);
+      advance(direction);
+      finish_if_complete();
+    });
+    return true;
+  }
+  return false;
+}
+
+void Exchange::finish_if_complete() {
+  if (send_.in_flight > 0 || receive_.in_flight > 0) return;
+  if (outcome_ && (send_.step < size_ || receive_.step < size_)) return;
+  done_.set();
+}
+
+}  // namespace tarn::mpi

@@ -1,0 +1,40 @@
+// mpi_collectives.hpp - Collectives over a communicator of its own, by non-blocking MPI calls in the engine.
+// Level 6 (mpi). One calling thread at a time; it waits while the engine's thread makes the calls.
+#pragma once
+
+#include <vector>
+
+#include "mpi/collectives.hpp"
+#include "mpi/comm.hpp"
+#include "mpi/engine.hpp"
+
+namespace tarn::mpi {
+
+class MpiCollectives final : public Collectives {
+ public:
+  /// `comm` is used by nobody else and outlives this, as does the engine.
+  MpiCollectives(Engine& engine, const Comm& comm) : engine_(engine), comm_(comm) {}
+
+  [[nodiscard]] RankId rank() const noexcept override { return comm_.rank(); }
+  [[nodiscard]] int size() const noexcept override { return comm_.size(); }
+  [[nodiscard]] Result<void> barrier() override;
+  [[nodiscard]] Result<void> agree(Result<void> mine) override;
+  [[nodiscard]] Result<void> all_reduce_sum(std::span<std::uint64_t> values) override;
+  [[nodiscard]] Result<void> all_reduce_max(std::span<std::uint64_t> values) override;
+  [[nodiscard]] Result<std::uint64_t> exclusive_scan_sum(std::uint64_t value) override;
+  [[nodiscard]] Result<std::vector<std::vector<std::byte>>> all_gather(std::span<const std::byte> mine) override;
+  [[nodiscard]] Result<std::vector<std::byte>> broadcast(RankId root, std::span<const std::byte> bytes) override;
+  [[nodiscard]] Result<std::vector<std::vector<std::byte>>> exchange(std::vector<std::vector<std::byte>> to_each) override;
+
+ private:
+  /// Runs `post(&request)`, an MPI call that starts something, on the engine's thread and waits for its end.
+  template <class Post>
+  [[nodiscard]] Result<void> complete(const char* name, Post post);
+  [[nodiscard]] Result<void> all_reduce(std::span<std::uint64_t> values, MPI_Op op);
+  [[nodiscard]] Result<void> broadcast_bytes(RankId root, std::span<std::byte> bytes);
+
+  Engine& engine_;
+  const Comm& comm_;
+};
+
+}  // namespace tarn::mpi
