@@ -1,6 +1,7 @@
-# Third-party packages, each used in one folder (tests/tidy checks it), as imported targets tarn_dep_*.
+# Third-party packages, each used in one folder (tests/tidy checks it).
 find_package(Threads REQUIRED)
 find_package(PkgConfig REQUIRED)
+set(MPI_CXX_SKIP_MPICXX ON)  # not the C++ bindings that MPI 3 has dropped
 find_package(MPI REQUIRED COMPONENTS CXX)
 find_package(Boost 1.81 REQUIRED COMPONENTS json url program_options system)
 find_package(OpenSSL REQUIRED)
