@@ -204,6 +204,21 @@ std::string format_http_time(std::int64_t time_ns) {
   return buffer.data();
 }
 
+std::optional<std::int64_t> parse_http_time(std::string_view text) {
+  static constexpr std::string_view kMonths = "JanFebMarAprMayJunJulAugSepOctNovDec";
+  std::tm parts{};
+  std::array<char, 4> month{};
+  int used = 0;
+  const std::string copy(text);
+  const int fields = std::sscanf(copy.c_str(), "%*3[A-Za-z], %2d %3[A-Za-z] %4d %2d:%2d:%2d GMT%n", &parts.tm_mday, month.data(), &parts.tm_year,
+                                 &parts.tm_hour, &parts.tm_min, &parts.tm_sec, &used);
+  const auto month_at = kMonths.find(month.data());
+  if (fields != 6 || used != static_cast<int>(copy.size()) || month_at == std::string_view::npos || month_at % 3 != 0) return std::nullopt;
+  parts.tm_year -= 1900;
+  parts.tm_mon = static_cast<int>(month_at / 3);
+  return static_cast<std::int64_t>(::timegm(&parts)) * static_cast<std::int64_t>(kBillion);
+}
+
 std::int64_t now_ns() noexcept {
   return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
 }

@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -36,6 +37,8 @@ namespace tarn::base {
 [[nodiscard]] std::string format_iso_time(std::int64_t time_ns);
 /// "Sat, 31 Jan 2026 12:34:56 GMT" (RFC 9110)
 [[nodiscard]] std::string format_http_time(std::int64_t time_ns);
+/// Nanoseconds since the epoch of that form; the two obsolete forms of RFC 9110 count as malformed.
+[[nodiscard]] std::optional<std::int64_t> parse_http_time(std::string_view text);
 [[nodiscard]] std::int64_t now_ns() noexcept;
 
 }  // namespace tarn::base

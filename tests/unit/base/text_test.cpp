@@ -65,3 +65,11 @@ TEST_CASE("times: ISO 8601 and RFC 9110 forms", "[base]") {
   CHECK(format_iso_time(time_ns) == "2026-01-31T12:34:56.789Z");
   CHECK(format_http_time(time_ns) == "Sat, 31 Jan 2026 12:34:56 GMT");
 }
+
+TEST_CASE("parse_http_time: gives back what format_http_time wrote; other forms are refused", "[base]") {
+  for (const std::int64_t seconds : {0LL, 951'782'400LL, 1'769'862'896LL})
+    CHECK(parse_http_time(format_http_time(seconds * 1'000'000'000)) == seconds * 1'000'000'000);
+  for (const char* text : {"", "Sat, 31 Jan 2026 12:34:56", "Sat, 31 anF 2026 12:34:56 GMT", "Sat Jan 31 12:34:56 2026", "31 Jan 2026 12:34:56 GMT",
+                           "Sat, 31 Jan 2026 12:34:56 GMT+1"})
+    CHECK(!parse_http_time(text));
+}
