@@ -37,8 +37,7 @@ constexpr std::array<std::string_view, 8> kTuningFields{"description",
                                                         "default_max_mem_usage",
                                                         "call_timeout",
                                                         "dsorter_mem_threshold",
-                                                        "compression",
-                                                        "ekm_malformed_line"};
+                                                        "compression"};
 
 tl::unexpected<Error> bad(std::string_view field, std::string_view why) {
   return fail(ErrorCode::invalid, "dsort: " + std::string(field) + " " + std::string(why));
