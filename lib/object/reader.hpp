@@ -1,0 +1,49 @@
+// reader.hpp - one version of a local object, open for reading.
+// Level 3 (object). One thread at a time; outlives overwrites and removals, must not outlive its Disk.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include <tarn/object.hpp>
+#include <tarn/result.hpp>
+
+#include "base/file.hpp"
+#include "base/hash.hpp"
+#include "object/object_service.hpp"
+#include "volume/disk.hpp"
+#include "volume/record.hpp"
+
+namespace tarn::object {
+
+/// The files that hold a record's extents. @errors not_found: a volume is gone (look the name up again: it was overwritten).
+[[nodiscard]] Result<std::vector<FileExtent>> open_extents(const volume::Disk& disk, const volume::Record& record);
+/// Reads part of an object that lies in these extents. @errors io, corrupt (a file is too short).
+[[nodiscard]] Result<void> read_extents(std::span<const FileExtent> extents, std::uint64_t offset, std::span<std::byte> target);
+
+class LocalReader final : public ObjectReader {
+ public:
+  LocalReader(const volume::Disk& disk, const ObjectName& name, const volume::Record& record, std::vector<FileExtent> extents);
+
+  [[nodiscard]] const ObjectInfo& info() const noexcept override { return info_; }
+  [[nodiscard]] Result<std::size_t> read(std::uint64_t offset, std::span<std::byte> target) override;
+  [[nodiscard]] std::vector<FileExtent> extents() const override { return extents_; }
+  [[nodiscard]] bool verified() const noexcept override { return disk_.verified(sequence_); }
+
+ private:
+  [[nodiscard]] Result<void> load_small();
+  [[nodiscard]] Error corrupt() const;
+
+  const volume::Disk& disk_;
+  const std::string bucket_;
+  const ObjectInfo info_;
+  const std::uint64_t sequence_;
+  const std::vector<FileExtent> extents_;
+  std::vector<std::byte> small_;                // the whole object, verified, once a part of a small one was asked for
+  std::optional<base::ChecksumStream> stream_;  // of bytes [0, next_), while they are read in order
+  std::uint64_t next_ = 0;
+};
+
+}  // namespace tarn::object

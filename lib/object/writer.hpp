@@ -1,0 +1,53 @@
+// writer.hpp - a body that arrives piece by piece and becomes an object on one disk.
+// Level 3 (object). One thread at a time; must not outlive its Disk.
+//
+//   buffer (up to 1 MiB) --full--> solo volume under a temporary name, 1 MiB at a time
+//   commit: still in the buffer: one member of a shared volume; else: header and rename
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include <tarn/object.hpp>
+#include <tarn/result.hpp>
+#include <tarn/store.hpp>
+
+#include "base/hash.hpp"
+#include "volume/disk.hpp"
+#include "volume/member.hpp"
+
+namespace tarn::object {
+
+/// A member for a new version of `name`, modified now; size, checksum and sequence are still missing.
+[[nodiscard]] volume::Member new_member(const ObjectName& name, const PutOptions& options);
+
+class LocalWriter final : public ObjectWriter {
+ public:
+  /// Runs the last step with the bucket held in place. @errors bucket_not_found.
+  using Guard = std::function<Result<volume::Record>(const std::function<Result<volume::Record>()>&)>;
+  LocalWriter(volume::Disk& disk, const ObjectName& name, const PutOptions& options, std::uint64_t size_hint, Guard guard);
+
+  [[nodiscard]] Result<void> write(std::span<const std::byte> bytes) override;
+  /// Bodies above 64 KiB leave the memory: for a solo volume that only lacks its name.
+  [[nodiscard]] Result<void> prepare() override;
+  [[nodiscard]] Result<ObjectInfo> commit() override;
+
+ private:
+  [[nodiscard]] Result<void> spill();
+  [[nodiscard]] Result<void> end_body();
+
+  volume::Disk& disk_;
+  volume::Member member_;
+  const Guard guard_;
+  base::ChecksumStream checksum_;
+  std::vector<std::byte> buffer_;
+  std::unique_ptr<volume::SoloFile> solo_;
+  std::uint64_t size_bytes_ = 0;
+  std::optional<Error> failed_;  // of an earlier call: no commit may follow
+  bool ended_ = false, committed_ = false;
+};
+
+}  // namespace tarn::object

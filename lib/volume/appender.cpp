@@ -1,0 +1,225 @@
+#include "volume/appender.hpp"
+
+#include <algorithm>
+#include <functional>
+#include <thread>
+#include <utility>
+
+#include "base/assert.hpp"
+#include "base/error.hpp"
+#include "base/limits.hpp"
+#include "base/log.hpp"
+
+namespace tarn::volume {
+
+namespace {
+
+constexpr std::array<std::byte, 2 * tar::kBlockBytes> kZeros{};  // a trailer; also padding
+
+Record to_record(const Member& member, const Extent& extent) {
+  Record record{member.sequence, member.size_bytes, member.checksum, member.modified_ns, member.content_type, member.user_metadata, {}};
+  if (member.size_bytes > 0 || extent.solo) record.extents.push_back(extent);
+  return record;
+}
+
+}  // namespace
+
+SoloFile::~SoloFile() {
+  if (committed_) return;
+  file_.reset();
+  if (const auto removed = fs_.remove(temporary_path_); !removed) base::log_warn(removed.error().message);
+}
+
+Result<void> SoloFile::write(std::span<const std::byte> bytes) {
+  TARN_ASSERT(file_ != nullptr);
+  TARN_CHECK(file_->write_at(data_offset_ + size_bytes_, bytes));
+  size_bytes_ += bytes.size();
+  return {};
+}
+
+Result<void> SoloFile::finish() {
+  if (finished_) return {};
+  const std::uint64_t padding = tar::padded(size_bytes_) - size_bytes_;
+  const std::array<std::span<const std::byte>, 2> end{std::span(kZeros).first(padding), std::span(kZeros)};
+  TARN_CHECK(file_->write_at(data_offset_ + size_bytes_, end));
+  file_.reset();
+  finished_ = true;
+  return {};
+}
+
+Appender::Appender(base::FileSystem& fs, std::string directory, const base::Uuid& disk, FileCache& cache, Pending& pending, const Start& start)
+    : fs_(fs),
+      directory_(std::move(directory)),
+      disk_(disk),
+      cache_(cache),
+      pending_(pending),
+      next_volume_(start.next_volume),
+      sequence_(start.sequence) {
+  // Volumes beyond the number of lanes stay as they are, open but not written; they hold what they hold.
+  std::size_t next_lane = 0;
+  for (const auto& [volume, end] : start.open_volumes) {
+    if (next_lane == lanes_.size()) break;
+    auto file = fs_.open(volume_file_path(directory_, volume), base::OpenMode::read_write);
+    if (!file) {
+      base::log_warn(file.error().message);
+      continue;
+    }
+    Lane& lane = lanes_[next_lane++];
+    lane.file = std::move(*file);
+    lane.volume = volume;
+    lane.end = end;
+    cache_.put(volume, lane.file);
+  }
+}
+
+std::unique_lock<std::mutex> Appender::choose_lane(Lane*& lane) {
+  for (Lane& candidate : lanes_) {  // the first free one: a single writer fills a single volume
+    std::unique_lock lock(candidate.mutex, std::try_to_lock);
+    if (lock.owns_lock()) {
+      lane = &candidate;
+      return lock;
+    }
+  }
+  lane = &lanes_[std::hash<std::thread::id>()(std::this_thread::get_id()) % lanes_.size()];
+  return std::unique_lock(lane->mutex);
+}
+
+void Appender::retire(Lane& lane, VolumeKind kind) {
+  lane.retired[lane.volume] = VolumeState{kind, lane.end, 0};
+  note_unsynced(lane.volume);
+  lane.file.reset();
+  lane.grown = false;
+}
+
+Result<void> Appender::prepare_lane(Lane& lane, std::uint64_t member_bytes) {
+  if (lane.file && lane.end > 0 && lane.end + member_bytes > limits::kVolumeBytesMax) {
+    TARN_CHECK(lane.file->write_at(lane.end, std::span<const std::byte>(kZeros)));
+    retire(lane, VolumeKind::sealed);
+  }
+  if (lane.file) return {};
+  const std::uint64_t volume = next_volume_.fetch_add(1);
+  TARN_TRY(lane.file, fs_.open(volume_file_path(directory_, volume), base::OpenMode::create_new));
+  lane.volume = volume;
+  lane.end = 0;
+  cache_.put(volume, lane.file);
+  return {};
+}
+
+Result<Record> Appender::append(Member& member, std::span<const std::byte> data) {
+  Lane* lane = nullptr;
+  const auto lock = choose_lane(lane);
+  TARN_CHECK(prepare_lane(*lane, tar::padded(data.size()) + kHeaderBytesMax));
+  member.size_bytes = data.size();
+  member.sequence = sequence_.fetch_add(1) + 1;
+  const auto header = encode_header(member, Place{disk_, lane->volume, lane->end});
+  const std::array<std::span<const std::byte>, 3> pieces{header, data, std::span(kZeros).first(tar::padded(data.size()) - data.size())};
+  if (auto written = lane->file->write_at(lane->end, pieces); !written) {
+    if (const auto cut_off = lane->file->truncate(lane->end); !cut_off) retire(*lane, VolumeKind::open);  // the next open() cuts it
+    return fail(std::move(written).error());
+  }
+  const Extent extent{lane->volume, lane->end + header.size(), data.size(), false};
+  lane->end += header.size() + tar::padded(data.size());
+  lane->grown = true;
+  Record record = to_record(member, extent);
+  if (member.kind == MemberKind::bucket_created || member.kind == MemberKind::bucket_removed) {
+    BucketChange change{member.name.bucket, member.sequence, std::nullopt};
+    if (member.kind == MemberKind::bucket_created) change.created_ns = member.modified_ns;
+    lane->buckets.push_back(std::move(change));
+  } else {
+    Change change{index_key(member.name.bucket, member.name.key), member.sequence, std::nullopt};
+    if (member.kind == MemberKind::object) change.record = record;
+    pending_.insert(std::move(change));
+  }
+  return record;
+}
+
+Result<std::unique_ptr<SoloFile>> Appender::create_solo(const Member& member) {
+  const std::uint64_t volume = next_volume_.fetch_add(1);
+  Member as_solo = member;
+  as_solo.solo = true;
+  std::unique_ptr<SoloFile> solo(new SoloFile(fs_, volume_file_path(directory_, volume) + ".tmp", volume, solo_data_offset(as_solo)));
+  auto file = fs_.open(solo->temporary_path_, base::OpenMode::create_new);
+  if (!file) {
+    solo->committed_ = true;  // there is nothing to remove
+    return fail(std::move(file).error());
+  }
+  solo->file_ = std::move(*file);
+  return solo;
+}
+
+Result<Record> Appender::commit_solo(SoloFile& solo, Member& member) {
+  TARN_CHECK(solo.finish());
+  TARN_TRY(const auto file, fs_.open(solo.temporary_path_, base::OpenMode::read_write));
+  member.size_bytes = solo.size_bytes_;
+  member.solo = true;
+  const std::lock_guard lock(solo_mutex_);
+  member.sequence = sequence_.fetch_add(1) + 1;
+  const auto header = encode_header(member, Place{disk_, solo.volume_, 0}, solo.data_offset_);
+  TARN_ASSERT(header.size() == solo.data_offset_);
+  TARN_CHECK(file->write_at(0, std::span<const std::byte>(header)));
+  TARN_CHECK(fs_.rename(solo.temporary_path_, volume_file_path(directory_, solo.volume_)));
+  solo.committed_ = true;
+  note_unsynced(solo.volume_);
+  Record record = to_record(member, Extent{solo.volume_, solo.data_offset_, member.size_bytes, true});
+  pending_.insert(Change{index_key(member.name.bucket, member.name.key), member.sequence, record});
+  return record;
+}
+
+Appender::Cut Appender::cut() {
+  std::array<std::unique_lock<std::mutex>, kLanes> locks;
+  for (std::size_t i = 0; i < kLanes; ++i) locks[i] = std::unique_lock(lanes_[i].mutex);
+  const std::lock_guard solo_lock(solo_mutex_);
+  Cut result;
+  result.sequence = sequence_.load();
+  for (Lane& lane : lanes_) {
+    result.volumes.merge(lane.retired);
+    lane.retired.clear();
+    if (lane.grown) result.volumes[lane.volume] = VolumeState{VolumeKind::open, lane.end, 0};
+    lane.grown = false;
+    result.buckets.insert(result.buckets.end(), lane.buckets.begin(), lane.buckets.end());
+    lane.buckets.clear();
+  }
+  std::sort(result.buckets.begin(), result.buckets.end(), [](const auto& a, const auto& b) { return a.sequence < b.sequence; });
+  pending_.swap();
+  return result;
+}
+
+void Appender::note_unsynced(std::uint64_t volume) {
+  const std::lock_guard lock(unsynced_mutex_);
+  unsynced_.push_back(volume);
+}
+
+Result<void> Appender::sync() {
+  std::vector<std::shared_ptr<const base::File>> files;
+  std::vector<std::uint64_t> volumes;
+  {
+    const std::lock_guard lock(unsynced_mutex_);
+    volumes.swap(unsynced_);
+  }
+  for (Lane& lane : lanes_) {
+    const std::lock_guard lock(lane.mutex);
+    if (lane.file && lane.end > 0) volumes.push_back(lane.volume);
+  }
+  for (const std::uint64_t volume : volumes) {
+    auto file = fs_.open(volume_file_path(directory_, volume), base::OpenMode::read_write);
+    if (!file && file.error().code == ErrorCode::not_found) continue;  // removed since
+    auto synced = file ? (*file)->sync_data() : Result<void>(fail(file.error()));
+    if (synced) continue;
+    const std::lock_guard lock(unsynced_mutex_);
+    unsynced_.insert(unsynced_.end(), volumes.begin(), volumes.end());
+    return synced;
+  }
+  return fs_.sync_directory(directory_ + "/volumes");
+}
+
+void Appender::close() {
+  for (Lane& lane : lanes_) {
+    const std::lock_guard lock(lane.mutex);
+    if (!lane.file || lane.end > 0) continue;
+    cache_.drop(lane.volume);
+    lane.file.reset();
+    if (const auto removed = fs_.remove(volume_file_path(directory_, lane.volume)); !removed) base::log_warn(removed.error().message);
+  }
+}
+
+}  // namespace tarn::volume

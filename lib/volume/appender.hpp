@@ -1,0 +1,122 @@
+// appender.hpp - writes members: into shared volumes (lanes) and solo volumes.
+// Level 2 (volume). Any thread may append; each lane writes one member at a time.
+//
+// Invariants, which recovery and the committer rely on:
+//  1. A volume is a gap-free sequence of members: a failed write is cut off again before the next one.
+//  2. A sequence number is taken, its member written and its change put into Pending under one mutex (a lane's or the solo
+//     one). cut() holds all of them: what it takes is everything up to one sequence number, nothing else.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <string>
+#include <vector>
+
+#include <tarn/result.hpp>
+
+#include "base/file.hpp"
+#include "base/uuid.hpp"
+#include "volume/file_cache.hpp"
+#include "volume/index.hpp"
+#include "volume/member.hpp"
+#include "volume/pending.hpp"
+
+namespace tarn::volume {
+
+/// A large object on its way into a volume of its own: `NNNNNNNN.tar.tmp`, data from data_offset on, header written last.
+/// Destroying it before Appender::commit removes the file. One thread at a time.
+class SoloFile {
+ public:
+  ~SoloFile();
+  SoloFile(const SoloFile&) = delete;
+  SoloFile& operator=(const SoloFile&) = delete;
+
+  /// @cost a write of that size: give it 1 MiB or more.
+  [[nodiscard]] Result<void> write(std::span<const std::byte> bytes);
+  /// Pads, writes the archive's trailer and closes the file.
+  [[nodiscard]] Result<void> finish();
+  [[nodiscard]] std::uint64_t size_bytes() const noexcept { return size_bytes_; }
+
+ private:
+  friend class Appender;
+  SoloFile(base::FileSystem& fs, std::string temporary_path, std::uint64_t volume, std::size_t data_offset)
+      : fs_(fs), temporary_path_(std::move(temporary_path)), volume_(volume), data_offset_(data_offset) {}
+
+  base::FileSystem& fs_;
+  const std::string temporary_path_;
+  const std::uint64_t volume_;
+  const std::size_t data_offset_;
+  std::unique_ptr<base::File> file_;
+  std::uint64_t size_bytes_ = 0;
+  bool finished_ = false, committed_ = false;
+};
+
+class Appender {
+ public:
+  /// Where recovery found that writing goes on.
+  struct Start {
+    std::uint64_t next_volume = 1;
+    std::uint64_t sequence = 0;                           ///< the last one that was used
+    std::map<std::uint64_t, std::uint64_t> open_volumes;  ///< volume -> end of its last member
+  };
+  Appender(base::FileSystem& fs, std::string directory, const base::Uuid& disk, FileCache& cache, Pending& pending, const Start& start);
+
+  /// Writes a member into a shared volume; fills in its sequence. The change is pending when it returns.
+  /// @cost one pwritev.  @errors no_space, io: nothing has changed then.
+  [[nodiscard]] Result<Record> append(Member& member, std::span<const std::byte> data);
+
+  /// @errors no_space, io.
+  [[nodiscard]] Result<std::unique_ptr<SoloFile>> create_solo(const Member& member);
+  /// Names a finished solo volume; fills in the member's sequence. @cost a write of a few KiB and a rename.
+  [[nodiscard]] Result<Record> commit_solo(SoloFile& solo, Member& member);
+
+  struct Cut {
+    std::map<std::uint64_t, VolumeState> volumes;  ///< shared volumes that have grown or were sealed since the last cut
+    std::vector<BucketChange> buckets;
+    std::uint64_t sequence = 0;
+  };
+  /// Pending::swap() between two members, with how far each volume had got.
+  [[nodiscard]] Cut cut();
+
+  /// fdatasync of everything written since the last sync, and of the directory.
+  [[nodiscard]] Result<void> sync();
+  /// Removes volumes that never got a member. No appends after this.
+  void close();
+
+ private:
+  struct Lane {
+    std::mutex mutex;  // guards the rest
+    std::shared_ptr<base::File> file;
+    std::uint64_t volume = 0;
+    std::uint64_t end = 0;
+    bool grown = false;                            // since the last cut
+    std::map<std::uint64_t, VolumeState> retired;  // volumes this lane has left since the last cut
+    std::vector<BucketChange> buckets;             // since the last cut
+  };
+  static constexpr std::size_t kLanes = 8;
+
+  [[nodiscard]] std::unique_lock<std::mutex> choose_lane(Lane*& lane);
+  [[nodiscard]] Result<void> prepare_lane(Lane& lane, std::uint64_t member_bytes);
+  void retire(Lane& lane, VolumeKind kind);
+  void note_unsynced(std::uint64_t volume);
+
+  base::FileSystem& fs_;
+  const std::string directory_;
+  const base::Uuid disk_;
+  FileCache& cache_;
+  Pending& pending_;
+  std::atomic<std::uint64_t> next_volume_;
+  std::atomic<std::uint64_t> sequence_;
+  std::array<Lane, kLanes> lanes_;
+  std::mutex solo_mutex_;      // invariant 2; locked after the lanes'
+  std::mutex unsynced_mutex_;  // guards unsynced_
+  std::vector<std::uint64_t> unsynced_;
+};
+
+}  // namespace tarn::volume

@@ -1,0 +1,115 @@
+#include "volume/committer.hpp"
+
+#include <chrono>
+#include <utility>
+
+#include "base/error.hpp"
+#include "base/limits.hpp"
+#include "base/log.hpp"
+
+namespace tarn::volume {
+
+namespace {
+constexpr std::chrono::seconds kRetryInterval{1};  // after a failed commit
+}
+
+Committer::Committer(Index& index, Appender& appender, Pending& pending, std::function<void(std::uint64_t)> remove_volume)
+    : index_(index), appender_(appender), pending_(pending), remove_volume_(std::move(remove_volume)), thread_([this] { run(); }) {}
+
+Committer::~Committer() {
+  if (const auto stopped = stop(); !stopped) base::log_error(stopped.error().message);
+}
+
+Result<void> Committer::wait_for_room() {
+  if (pending_.size() < limits::kIndexBatchRecordsMax) return {};
+  std::unique_lock lock(mutex_);
+  wake_.notify_one();
+  done_.wait(lock, [&] { return pending_.size() < limits::kIndexBatchRecordsMax || trouble_; });
+  if (trouble_ && pending_.size() >= limits::kIndexBatchRecordsMax) return fail(*trouble_);
+  return {};
+}
+
+void Committer::wake() {
+  if (awake_.load(std::memory_order_relaxed) || awake_.exchange(true)) return;
+  { const std::lock_guard lock(mutex_); }  // so that the thread is either before its check of awake_, or waiting
+  wake_.notify_one();
+}
+
+Result<void> Committer::commit_all() {
+  std::unique_lock lock(mutex_);
+  if (stopping_) return {};
+  const std::uint64_t mine = started_ + 1;  // one that begins after this moment
+  requested_ = std::max(requested_, mine);
+  wake_.notify_one();
+  done_.wait(lock, [&] { return finished_ >= mine; });
+  if (trouble_) return fail(*trouble_);
+  return {};
+}
+
+Result<void> Committer::stop() {
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+    wake_.notify_one();
+  }
+  if (thread_.joinable()) thread_.join();
+  const std::lock_guard lock(mutex_);
+  if (trouble_) return fail(*trouble_);
+  return {};
+}
+
+std::string Committer::trouble() const {
+  const std::lock_guard lock(mutex_);
+  return trouble_ ? trouble_->message : std::string();
+}
+
+void Committer::run() {
+  const auto urgent = [&] { return stopping_ || requested_ > started_; };
+  while (true) {
+    bool last = false;
+    {
+      std::unique_lock lock(mutex_);
+      wake_.wait(lock, [&] { return awake_.load() || urgent() || trouble_; });
+      const std::chrono::milliseconds pause = trouble_ ? kRetryInterval : limits::kIndexCommitInterval;
+      wake_.wait_for(lock, pause, [&] { return urgent() || (!trouble_ && pending_.size() >= limits::kIndexBatchRecordsMax); });
+      awake_.store(false);
+      last = stopping_;
+      ++started_;
+    }
+    Result<void> done;
+    try {
+      done = commit_once();
+    } catch (const std::exception& error) {  // bad_alloc: the cut is kept and tried again
+      done = fail(ErrorCode::io, std::string("index commit: ") + error.what());
+    }
+    const std::lock_guard lock(mutex_);
+    if (!done && (!trouble_ || trouble_->message != done.error().message)) base::log_error(done.error().message);
+    trouble_ = done ? std::nullopt : std::optional<Error>(done.error());
+    finished_ = started_;
+    done_.notify_all();
+    if (last) return;
+  }
+}
+
+Result<void> Committer::commit_once() {
+  const bool again = unfinished_.has_value();
+  if (!again) unfinished_ = appender_.cut();
+  Batch batch;
+  batch.changes = pending_.committing();
+  batch.buckets = unfinished_->buckets;
+  batch.volumes = unfinished_->volumes;
+  batch.sequence = unfinished_->sequence;
+  std::vector<Extent> dead;
+  if (!batch.changes.empty() || !batch.buckets.empty() || !batch.volumes.empty()) {
+    TARN_TRY(dead, index_.commit(batch));
+  }
+  unfinished_.reset();
+  for (const Extent& extent : pending_.clear()) dead.push_back(extent);
+  for (const Extent& extent : dead) {
+    if (extent.solo) remove_volume_(extent.volume);
+  }
+  if (again) return commit_once();  // what has become pending since the cut that failed
+  return {};
+}
+
+}  // namespace tarn::volume

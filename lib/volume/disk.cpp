@@ -1,0 +1,133 @@
+#include "volume/disk.hpp"
+
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "base/error.hpp"
+#include "base/log.hpp"
+
+namespace tarn::volume {
+
+namespace {
+
+/// A quarter of what the process may open, so that sockets and the application have room.
+std::size_t open_files_max() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return 64;
+  return std::clamp<std::size_t>(limit.rlim_cur / 4, 16, 1024);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Disk>> Disk::open(base::FileSystem& fs, const std::string& directory, const DiskOptions& options) {
+  std::unique_ptr<Disk> disk(new Disk(fs));
+  TARN_TRY(disk->directory_, DiskDirectory::open(fs, directory, options.weight, options.create));
+  TARN_CHECK(disk->open_index());
+  TARN_TRY(const bool complete, disk->index_->complete());
+  RecoveryOptions recovery{options.rebuild || !complete || !disk->directory_->trustworthy(), !disk->directory_->trustworthy(), options.progress};
+  const std::string index_path = disk->directory_->index_path();
+  if (recovery.rebuild) {  // also one that an interrupted rebuild has left
+    disk->index_.reset();
+    for (const char* name : {"/data.mdb", "/lock.mdb"}) TARN_CHECK(fs.remove(index_path + name));
+    TARN_TRY(disk->index_, Index::open(fs, index_path));
+  }
+  TARN_TRY(auto recovered, recover(fs, disk->path(), disk->identity().id, *disk->index_, recovery));
+  disk->found_troubles_ = std::move(recovered.troubles);
+  disk->cache_ = std::make_unique<FileCache>(fs, disk->path(), open_files_max());
+  disk->appender_ = std::make_unique<Appender>(fs, disk->path(), disk->identity().id, *disk->cache_, disk->pending_, recovered.start);
+  disk->verified_ = std::make_unique<std::array<std::atomic<std::uint64_t>, kVerifiedSlots>>();
+  disk->committer_ = std::make_unique<Committer>(*disk->index_, *disk->appender_, disk->pending_,
+                                                 [raw = disk.get()](std::uint64_t volume) { raw->remove_volume(volume); });
+  return disk;
+}
+
+Result<void> Disk::open_index() {
+  const std::string index_path = directory_->index_path();
+  // After a loss of power its pages may be of different times: it is not even looked at.
+  bool usable = directory_->trustworthy();
+  if (usable) {
+    auto opened = Index::open(fs_, index_path);
+    if (opened) {
+      index_ = std::move(*opened);
+      return {};
+    }
+    usable = opened.error().code != ErrorCode::corrupt;
+    if (usable) return fail(std::move(opened).error());
+    base::log_warn(opened.error().message);
+  }
+  for (const char* name : {"/data.mdb", "/lock.mdb"}) {
+    if (const auto removed = fs_.remove(index_path + name); !removed && removed.error().code != ErrorCode::not_found) return removed;
+  }
+  TARN_TRY(index_, Index::open(fs_, index_path));
+  return {};
+}
+
+Disk::~Disk() {
+  if (const auto closed = close(); !closed) base::log_error(closed.error().message);
+}
+
+Result<Record> Disk::append(Member& member, std::span<const std::byte> data) {
+  TARN_CHECK(committer_->wait_for_room());
+  auto record = appender_->append(member, data);
+  if (record) committer_->wake();
+  return record;
+}
+
+Result<Record> Disk::commit_solo(SoloFile& solo, Member& member) {
+  TARN_CHECK(committer_->wait_for_room());
+  auto record = appender_->commit_solo(solo, member);
+  if (record) committer_->wake();
+  return record;
+}
+
+Result<std::optional<Record>> Disk::find(std::string_view bucket, std::string_view key) const {
+  const std::string joined = index_key(bucket, key);
+  if (auto change = pending_.find(joined)) return std::move(change->record);
+  return index_->find(joined);
+}
+
+Result<void> Disk::scan(std::string_view from, const Index::Visitor& visit) {
+  TARN_CHECK(committer_->commit_all());
+  return index_->scan(from, visit);
+}
+
+void Disk::remove_volume(std::uint64_t volume) {
+  cache_->drop(volume);
+  const auto removed = fs_.remove(volume_file_path(path(), volume));
+  if (!removed && removed.error().code != ErrorCode::not_found) base::log_warn(removed.error().message);
+}
+
+void Disk::note_verified(std::uint64_t sequence) const noexcept {
+  (*verified_)[sequence % kVerifiedSlots].store(sequence, std::memory_order_relaxed);
+}
+
+bool Disk::verified(std::uint64_t sequence) const noexcept {
+  return (*verified_)[sequence % kVerifiedSlots].load(std::memory_order_relaxed) == sequence;
+}
+
+std::string Disk::trouble() const {
+  std::string text = committer_->trouble();
+  for (const auto& one : found_troubles_) text += (text.empty() ? "" : "; ") + one;
+  return text;
+}
+
+Result<void> Disk::flush() {
+  TARN_CHECK(committer_->commit_all());
+  TARN_CHECK(appender_->sync());
+  return index_->sync();
+}
+
+Result<void> Disk::close() {
+  if (!committer_) return {};
+  const auto committer = std::move(committer_);
+  TARN_CHECK(committer->stop());
+  TARN_CHECK(appender_->sync());
+  TARN_CHECK(index_->sync());
+  appender_->close();
+  index_.reset();
+  return directory_->mark_clean();
+}
+
+}  // namespace tarn::volume

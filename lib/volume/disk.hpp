@@ -1,0 +1,93 @@
+// disk.hpp - one disk: its directory, index, volumes and the thread that commits.
+// Level 2 (volume). Any thread may call anything but close(). Readers never wait for writers.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <tarn/object.hpp>
+#include <tarn/result.hpp>
+
+#include "base/file.hpp"
+#include "volume/appender.hpp"
+#include "volume/committer.hpp"
+#include "volume/disk_directory.hpp"
+#include "volume/file_cache.hpp"
+#include "volume/index.hpp"
+#include "volume/member.hpp"
+#include "volume/pending.hpp"
+#include "volume/record.hpp"
+#include "volume/recovery.hpp"
+
+namespace tarn::volume {
+
+struct DiskOptions {
+  std::uint64_t weight = 0;                                    ///< of a new disk; 0: the file system's capacity
+  bool create = true;                                          ///< make the disk when the directory is missing or empty
+  bool rebuild = false;                                        ///< make the index anew even when it looks good
+  std::function<void(std::uint64_t, std::uint64_t)> progress;  ///< of the recovery: volumes done, in all
+};
+
+class Disk {
+ public:
+  /// Locks, checks and recovers. @errors as DiskDirectory::open, and corrupt. @cost reads what was written since the last
+  /// index commit; everything when the index is lost or the machine went down while the disk was in use.
+  [[nodiscard]] static Result<std::unique_ptr<Disk>> open(base::FileSystem& fs, const std::string& directory, const DiskOptions& options);
+  ~Disk();  ///< as close(); errors are logged
+
+  [[nodiscard]] const DiskIdentity& identity() const noexcept { return directory_->identity(); }
+  [[nodiscard]] const std::string& path() const noexcept { return directory_->path(); }
+  [[nodiscard]] Result<void> set_store(const base::Uuid& store_id) { return directory_->set_store(store_id); }
+  [[nodiscard]] Result<base::Space> space() const { return fs_.space(path()); }
+  [[nodiscard]] Result<IndexCounters> counters() const { return index_->counters(); }
+  [[nodiscard]] std::string trouble() const;
+
+  /// Writes a member into a shared volume: a small object, a removal, or a bucket's note; fills in sequence and size.
+  /// @cost one write.  @errors no_space, io; the disk is as before then.
+  [[nodiscard]] Result<Record> append(Member& member, std::span<const std::byte> data);
+  [[nodiscard]] Result<std::unique_ptr<SoloFile>> create_solo(const Member& member) { return appender_->create_solo(member); }
+  [[nodiscard]] Result<Record> commit_solo(SoloFile& solo, Member& member);
+
+  /// @return nullopt: no such object.
+  [[nodiscard]] Result<std::optional<Record>> find(std::string_view bucket, std::string_view key) const;
+  /// Index::scan over everything acknowledged so far. @cost also an index commit when something is pending.
+  [[nodiscard]] Result<void> scan(std::string_view from, const Index::Visitor& visit);
+  [[nodiscard]] Result<std::vector<BucketInfo>> buckets() const { return index_->buckets(); }
+  [[nodiscard]] Result<std::shared_ptr<const base::File>> file(std::uint64_t volume) const { return cache_->get(volume); }
+  [[nodiscard]] Result<std::map<std::uint64_t, VolumeState>> volumes() const { return index_->volumes(); }
+
+  /// Remembers, for a bounded number of objects, that the bytes of this version matched their checksum since open().
+  void note_verified(std::uint64_t sequence) const noexcept;
+  [[nodiscard]] bool verified(std::uint64_t sequence) const noexcept;
+
+  [[nodiscard]] Result<void> commit() { return committer_->commit_all(); }
+  [[nodiscard]] Result<void> flush();
+  /// No other call may run or follow.
+  [[nodiscard]] Result<void> close();
+
+ private:
+  explicit Disk(base::FileSystem& fs) : fs_(fs) {}
+  [[nodiscard]] Result<void> open_index();
+  void remove_volume(std::uint64_t volume);
+
+  base::FileSystem& fs_;
+  std::unique_ptr<DiskDirectory> directory_;
+  std::unique_ptr<Index> index_;
+  std::unique_ptr<FileCache> cache_;
+  Pending pending_;
+  std::unique_ptr<Appender> appender_;
+  std::vector<std::string> found_troubles_;  // at open; constant since
+  std::unique_ptr<Committer> committer_;     // last: its thread uses the others
+  /// Slot = sequence modulo size: exact, since a disk uses each sequence once; a newer one replaces an older one.
+  static constexpr std::size_t kVerifiedSlots = 1 << 16;
+  std::unique_ptr<std::array<std::atomic<std::uint64_t>, kVerifiedSlots>> verified_;
+};
+
+}  // namespace tarn::volume

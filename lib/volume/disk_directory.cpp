@@ -1,0 +1,151 @@
+#include "volume/disk_directory.hpp"
+
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <filesystem>
+
+#include "base/error.hpp"
+#include "base/json.hpp"
+
+namespace tarn::volume {
+
+namespace {
+
+constexpr std::string_view kOwnNames[] = {"disk.json", "index", "lock", "lost+found", "volumes"};
+
+/// Changes with every start of the machine; empty where the system has none (then nothing is ever trusted unclean).
+std::string boot_id(base::FileSystem& fs) {
+  const auto file = fs.open("/proc/sys/kernel/random/boot_id", base::OpenMode::read);
+  if (!file) return {};
+  std::array<std::byte, 64> text;  // /proc files have no size
+  const auto got = (*file)->read_at(0, text);
+  if (!got) return {};
+  const std::string_view all(reinterpret_cast<const char*>(text.data()), *got);
+  return std::string(all.substr(0, all.find('\n')));
+}
+
+std::string host_name() {
+  std::array<char, 256> name{};
+  ::gethostname(name.data(), name.size() - 1);
+  return name.data();
+}
+
+}  // namespace
+
+Result<std::unique_ptr<DiskDirectory>> DiskDirectory::open(base::FileSystem& fs, const std::string& path, std::uint64_t weight, bool create) {
+  if (path.empty()) return fail(ErrorCode::invalid, "the name of a disk's directory is empty");
+  if (create) {
+    const auto made = fs.make_directory(path);
+    if (!made && made.error().code == ErrorCode::not_found)
+      return fail(ErrorCode::not_found, path + ": cannot be made, its parent directory does not exist");
+    if (!made) return fail(made.error());
+  }
+  std::error_code error;
+  const auto absolute = std::filesystem::canonical(path, error);
+  if (error) return fail(base::errno_error(error.value(), "open directory", path));
+  if (!std::filesystem::is_directory(absolute, error)) return fail(ErrorCode::invalid, path + ": is not a directory");
+  std::unique_ptr<DiskDirectory> directory(new DiskDirectory(fs, absolute.string()));
+  TARN_TRY(const auto names, fs.list(directory->path_));
+  const bool known = std::find(names.begin(), names.end(), "disk.json") != names.end();
+  if (!known) {
+    if (!create) return fail(ErrorCode::invalid, path + ": is not a disk of a Tarn store (no disk.json)");
+    for (const auto& name : names) {
+      const bool own = std::find(std::begin(kOwnNames), std::end(kOwnNames), name) != std::end(kOwnNames) || name.rfind("disk.json.tmp", 0) == 0;
+      if (!own) return fail(ErrorCode::invalid, path + ": holds files that are not Tarn's (\"" + name + "\"); give an empty directory");
+    }
+  }
+  TARN_CHECK(directory->take_lock());
+  TARN_CHECK(directory->load_or_make_identity(weight, create));
+  TARN_CHECK(fs.make_directory(directory->volumes_path()));
+  return directory;
+}
+
+Result<void> DiskDirectory::take_lock() {
+  const std::string lock_path = path_ + "/lock";
+  TARN_TRY(lock_, fs_.open(lock_path, base::OpenMode::create));
+  std::string text(4096, '\0');
+  TARN_TRY(const auto got, lock_->read_at(0, std::as_writable_bytes(std::span(text.data(), text.size()))));
+  text.resize(got);
+  const auto parsed = base::parse_json(text, lock_path);
+  const base::Json last = parsed ? *parsed : base::Json(base::JsonObject());
+  if (::flock(lock_->descriptor(), LOCK_EX | LOCK_NB) != 0) {
+    if (errno != EWOULDBLOCK) return fail(base::errno_error(errno, "lock", lock_path));
+    const std::string pid = std::to_string(base::json_u64(last, "pid").value_or(0));
+    return fail(ErrorCode::busy, path_ + ": is in use by process " + pid + " on host " + base::json_string(last, "host").value_or("?") +
+                                     "; end that one or give another directory");
+  }
+  const auto boot = base::json_string(last, "boot");
+  const bool same_boot = boot && !boot->empty() && *boot == boot_id(fs_);
+  trustworthy_ = same_boot || base::json_bool(last, "clean").value_or(false);
+  return write_lock_text(false);
+}
+
+Result<void> DiskDirectory::write_lock_text(bool clean) {
+  base::JsonObject state;
+  state["pid"] = static_cast<std::uint64_t>(::getpid());
+  state["host"] = host_name();
+  state["boot"] = boot_id(fs_);
+  state["clean"] = clean;
+  std::string text = base::pretty_json(state);
+  text.resize(std::max<std::size_t>(text.size(), 511), ' ');  // one write of one length: never a mix of two texts
+  text += '\n';
+  TARN_CHECK(lock_->write_at(0, std::as_bytes(std::span(text.data(), text.size()))));
+  TARN_CHECK(lock_->truncate(text.size()));
+  return lock_->sync_data();
+}
+
+Result<void> DiskDirectory::mark_clean() {
+  return write_lock_text(true);
+}
+
+Result<void> DiskDirectory::load_or_make_identity(std::uint64_t weight, bool create) {
+  const std::string file = path_ + "/disk.json";
+  const auto text = base::read_text_file(fs_, file);
+  if (!text && text.error().code == ErrorCode::not_found && create) {
+    identity_.id = base::Uuid::random();
+    identity_.weight = weight;
+    if (weight == 0) {
+      TARN_TRY(const auto space, fs_.space(path_));
+      identity_.weight = std::max<std::uint64_t>(1, space.capacity_bytes);
+    }
+    return write_identity();
+  }
+  if (!text) return fail(text.error());
+  const auto json = base::parse_json(*text, file);
+  if (!json) return fail(ErrorCode::corrupt, json.error().message);
+  const auto format = base::json_u64(*json, "format");
+  if (format && *format > kFormatVersion)
+    return fail(ErrorCode::invalid, path_ + ": was written in format " + std::to_string(*format) + ", this Tarn knows up to " +
+                                        std::to_string(kFormatVersion) + "; use a newer one");
+  const auto id = base::Uuid::parse(base::json_string(*json, "disk").value_or(""));
+  const std::string store = base::json_string(*json, "store").value_or("");
+  const auto store_id = store.empty() ? base::Uuid() : base::Uuid::parse(store);
+  const auto saved_weight = base::json_u64(*json, "weight");
+  if (!format || !id || !store_id || !saved_weight || *saved_weight == 0) return fail(ErrorCode::corrupt, file + ": does not describe a disk");
+  identity_ = {*id, *store_id, *saved_weight};
+  return {};
+}
+
+Result<void> DiskDirectory::set_store(const base::Uuid& store_id) {
+  if (identity_.store_id == store_id) return {};
+  if (!identity_.store_id.is_nil())
+    return fail(ErrorCode::invalid, path_ + ": belongs to store " + identity_.store_id.to_string() + ", not to " + store_id.to_string());
+  identity_.store_id = store_id;
+  return write_identity();
+}
+
+Result<void> DiskDirectory::write_identity() {
+  base::JsonObject json;
+  json["format"] = kFormatVersion;
+  json["disk"] = identity_.id.to_string();
+  json["store"] = identity_.store_id.is_nil() ? std::string() : identity_.store_id.to_string();
+  json["weight"] = identity_.weight;
+  TARN_CHECK(base::write_text_file(fs_, path_ + "/disk.json", base::pretty_json(json)));
+  return fs_.sync_directory(path_);
+}
+
+}  // namespace tarn::volume

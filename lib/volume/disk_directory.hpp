@@ -1,0 +1,64 @@
+// disk_directory.hpp - who a disk's directory belongs to: its identity (disk.json) and its user (lock).
+// Level 2 (volume). One thread at a time.
+//
+//   <dir>/disk.json   {"format": 1, "disk": uuid, "store": uuid or "", "weight": bytes}
+//   <dir>/lock        flock(2) while in use; {"pid", "host", "boot", "clean"}: who, under which boot of the machine, and
+//                     whether it ended with everything on stable storage
+//   <dir>/volumes/    NNNNNNNN.tar
+//   <dir>/index/      LMDB
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include <tarn/result.hpp>
+
+#include "base/file.hpp"
+#include "base/uuid.hpp"
+
+namespace tarn::volume {
+
+inline constexpr std::uint64_t kFormatVersion = 1;
+
+struct DiskIdentity {
+  base::Uuid id;
+  base::Uuid store_id;  ///< nil: not stamped yet
+  std::uint64_t weight = 0;
+};
+
+class DiskDirectory {
+ public:
+  /// Locks the directory and reads or makes its identity. A missing directory is made (its parent must exist).
+  /// @param weight  of a new disk; 0: the file system's capacity.
+  /// @errors busy: another process has it (named); invalid: foreign files, or a newer format; denied; io; no_space.
+  [[nodiscard]] static Result<std::unique_ptr<DiskDirectory>> open(base::FileSystem& fs, const std::string& path, std::uint64_t weight,
+                                                                   bool create = true);
+
+  [[nodiscard]] const std::string& path() const noexcept { return path_; }  ///< absolute
+  [[nodiscard]] std::string index_path() const { return path_ + "/index"; }
+  [[nodiscard]] std::string volumes_path() const { return path_ + "/volumes"; }
+  [[nodiscard]] const DiskIdentity& identity() const noexcept { return identity_; }
+  [[nodiscard]] Result<void> set_store(const base::Uuid& store_id);
+
+  /// Whether what the last user wrote can be trusted to be there: it closed cleanly, or the machine has not been
+  /// restarted since (then the page cache kept what a killed process wrote).
+  [[nodiscard]] bool trustworthy() const noexcept { return trustworthy_; }
+  /// Says so for the next open(): everything is on stable storage.
+  [[nodiscard]] Result<void> mark_clean();
+
+ private:
+  DiskDirectory(base::FileSystem& fs, std::string path) : fs_(fs), path_(std::move(path)) {}
+  [[nodiscard]] Result<void> take_lock();
+  [[nodiscard]] Result<void> write_lock_text(bool clean);
+  [[nodiscard]] Result<void> load_or_make_identity(std::uint64_t weight, bool create);
+  [[nodiscard]] Result<void> write_identity();
+
+  base::FileSystem& fs_;
+  std::string path_;
+  std::unique_ptr<base::File> lock_;
+  DiskIdentity identity_;
+  bool trustworthy_ = true;
+};
+
+}  // namespace tarn::volume

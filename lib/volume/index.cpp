@@ -1,0 +1,569 @@
+#include "volume/index.hpp"
+
+#include <lmdb.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <mutex>
+
+#include "base/codec.hpp"
+#include "base/error.hpp"
+#include "base/limits.hpp"
+
+namespace tarn::volume {
+
+namespace {
+
+constexpr std::size_t kChunkBytes = 480;
+constexpr std::size_t kNodeBytes = 8;
+constexpr char kBranch = '\x01';
+constexpr std::uint64_t kRoot = 0;
+constexpr unsigned kReadersMax = 1000;
+static_assert(kNodeBytes + kChunkBytes + 1 <= 511, "LMDB's longest key");
+
+constexpr std::string_view kCountersKey = "counters", kCompleteKey = "complete";
+
+Error lmdb_error(int code, std::string_view operation, const std::string& directory) {
+  if (code > 0) return base::errno_error(code, operation, directory);
+  const std::string text = directory + ": index " + std::string(operation) + ": " + mdb_strerror(code);
+  if (code == MDB_MAP_FULL) return Error(ErrorCode::no_space, text + " (its address space of 64 GiB is used up)");
+  if (code == MDB_READERS_FULL) return Error(ErrorCode::busy, text);
+  return Error(ErrorCode::corrupt, text + "; tarn check --rebuild makes it anew from the volumes");
+}
+
+MDB_val to_val(std::string_view text) {
+  return {text.size(), const_cast<char*>(text.data())};
+}
+MDB_val to_val(std::span<const std::byte> bytes) {
+  return {bytes.size(), const_cast<std::byte*>(bytes.data())};
+}
+std::string_view to_text(const MDB_val& value) {
+  return {static_cast<const char*>(value.mv_data), value.mv_size};
+}
+std::span<const std::byte> to_bytes(const MDB_val& value) {
+  return {static_cast<const std::byte*>(value.mv_data), value.mv_size};
+}
+
+std::string number_key(std::uint64_t value) {
+  std::string text(8, '\0');
+  for (int i = 7; i >= 0; --i, value >>= 8) text[static_cast<std::size_t>(i)] = static_cast<char>(value & 0xff);
+  return text;
+}
+std::uint64_t key_number(std::string_view text) {
+  std::uint64_t value = 0;
+  for (const char c : text.substr(0, 8)) value = value << 8 | static_cast<unsigned char>(c);
+  return value;
+}
+
+struct CursorClose {
+  void operator()(MDB_cursor* cursor) const noexcept { mdb_cursor_close(cursor); }
+};
+using Cursor = std::unique_ptr<MDB_cursor, CursorClose>;
+
+/// A transaction that is aborted unless it was committed.
+class WriteTxn {
+ public:
+  explicit WriteTxn(MDB_env* env) : error_(mdb_txn_begin(env, nullptr, 0, &txn_)) {}
+  WriteTxn(const WriteTxn&) = delete;
+  WriteTxn& operator=(const WriteTxn&) = delete;
+  ~WriteTxn() {
+    if (txn_ != nullptr) mdb_txn_abort(txn_);
+  }
+  [[nodiscard]] int error() const noexcept { return error_; }
+  [[nodiscard]] int commit() noexcept { return mdb_txn_commit(std::exchange(txn_, nullptr)); }
+  [[nodiscard]] MDB_txn* get() const noexcept { return txn_; }
+
+ private:
+  MDB_txn* txn_ = nullptr;
+  int error_;
+};
+
+}  // namespace
+
+// Functions that return int give LMDB's codes; the public ones turn them into errors.
+struct Index::Impl {
+  std::string directory;
+  MDB_env* env = nullptr;
+  MDB_dbi objects = 0, nodes = 0, volume_table = 0, bucket_table = 0, meta = 0;
+  mutable std::mutex readers_mutex;  // guards idle_readers
+  mutable std::vector<MDB_txn*> idle_readers;
+
+  ~Impl() {
+    for (MDB_txn* txn : idle_readers) mdb_txn_abort(txn);
+    if (env != nullptr) mdb_env_close(env);
+  }
+
+  [[nodiscard]] tl::unexpected<Error> error(int code, std::string_view operation) const { return fail(lmdb_error(code, operation, directory)); }
+
+  /// A read transaction from the pool, given back (its snapshot released) on destruction.
+  class ReadTxn {
+   public:
+    explicit ReadTxn(const Impl& impl) : impl_(impl) {
+      {
+        const std::lock_guard lock(impl.readers_mutex);
+        if (!impl.idle_readers.empty()) {
+          txn_ = impl.idle_readers.back();
+          impl.idle_readers.pop_back();
+        }
+      }
+      error_ = txn_ != nullptr ? mdb_txn_renew(txn_) : mdb_txn_begin(impl.env, nullptr, MDB_RDONLY, &txn_);
+    }
+    ReadTxn(const ReadTxn&) = delete;
+    ReadTxn& operator=(const ReadTxn&) = delete;
+    ~ReadTxn() {
+      if (txn_ == nullptr) return;
+      if (error_ != 0) {
+        mdb_txn_abort(txn_);
+        return;
+      }
+      mdb_txn_reset(txn_);
+      const std::lock_guard lock(impl_.readers_mutex);
+      impl_.idle_readers.push_back(txn_);
+    }
+    [[nodiscard]] int error() const noexcept { return error_; }
+    [[nodiscard]] MDB_txn* get() const noexcept { return txn_; }
+
+   private:
+    const Impl& impl_;
+    MDB_txn* txn_ = nullptr;
+    int error_ = 0;
+  };
+
+  [[nodiscard]] MDB_dbi db_of(std::uint64_t node) const noexcept { return node == kRoot ? objects : nodes; }
+
+  /// An entry of the trie.
+  struct Slot {
+    std::uint64_t node = kRoot;
+    std::string key;  // with the node id in front, except at the root
+  };
+  static std::string slot_key(std::uint64_t node, std::string_view part) {
+    std::string key = node == kRoot ? std::string() : number_key(node);
+    return key.append(part);
+  }
+
+  /// The slots from the root to the key's own. MDB_NOTFOUND when a branch is missing and `next_node` is null;
+  /// with it, missing branches are made.
+  int path_to(MDB_txn* txn, std::string_view key, std::vector<Slot>& path, std::uint64_t* next_node) const {
+    std::uint64_t node = kRoot;
+    while (key.size() > kChunkBytes) {
+      Slot slot{node, slot_key(node, key.substr(0, kChunkBytes)) + kBranch};
+      MDB_val at = to_val(slot.key), value;
+      int rc = mdb_get(txn, db_of(node), &at, &value);
+      if (rc == MDB_NOTFOUND && next_node != nullptr) {
+        const std::string id = number_key(++*next_node);
+        value = to_val(id);
+        rc = mdb_put(txn, db_of(node), &at, &value, 0);
+        node = *next_node;
+      } else if (rc == 0) {
+        if (value.mv_size != kNodeBytes) return MDB_CORRUPTED;
+        node = key_number(to_text(value));
+      }
+      if (rc != 0) return rc;
+      path.push_back(std::move(slot));
+      key.remove_prefix(kChunkBytes);
+    }
+    path.push_back({node, slot_key(node, key)});
+    return 0;
+  }
+
+  int get(MDB_txn* txn, std::string_view key, MDB_val& value) const {
+    if (key.size() <= kChunkBytes) {  // nearly all keys
+      MDB_val at = to_val(key);
+      return mdb_get(txn, objects, &at, &value);
+    }
+    std::vector<Slot> path;
+    if (const int rc = path_to(txn, key, path, nullptr); rc != 0) return rc;
+    MDB_val at = to_val(path.back().key);
+    return mdb_get(txn, db_of(path.back().node), &at, &value);
+  }
+
+  int put(MDB_txn* txn, std::string_view key, std::span<const std::byte> bytes, std::uint64_t& next_node) const {
+    std::vector<Slot> path;
+    if (const int rc = path_to(txn, key, path, &next_node); rc != 0) return rc;
+    MDB_val at = to_val(path.back().key), value = to_val(bytes);
+    return mdb_put(txn, db_of(path.back().node), &at, &value, 0);
+  }
+
+  /// Removes a key, and the branches that have become empty by it.
+  int erase(MDB_txn* txn, std::string_view key) const {
+    std::vector<Slot> path;
+    if (const int rc = path_to(txn, key, path, nullptr); rc != 0) return rc == MDB_NOTFOUND ? 0 : rc;
+    while (!path.empty()) {
+      const Slot slot = std::move(path.back());
+      path.pop_back();
+      MDB_val at = to_val(slot.key);
+      if (const int rc = mdb_del(txn, db_of(slot.node), &at, nullptr); rc != 0) return rc == MDB_NOTFOUND ? 0 : rc;
+      if (slot.node == kRoot) return 0;
+      bool empty = false;
+      if (const int rc = is_empty_node(txn, slot.node, empty); rc != 0 || !empty) return rc;
+    }
+    return 0;
+  }
+
+  int is_empty_node(MDB_txn* txn, std::uint64_t node, bool& empty) const {
+    MDB_cursor* raw = nullptr;
+    if (const int rc = mdb_cursor_open(txn, nodes, &raw); rc != 0) return rc;
+    const Cursor cursor(raw);
+    const std::string prefix = number_key(node);
+    MDB_val key = to_val(prefix), value;
+    const int rc = mdb_cursor_get(raw, &key, &value, MDB_SET_RANGE);
+    empty = rc == MDB_NOTFOUND || (rc == 0 && to_text(key).substr(0, kNodeBytes) != prefix);
+    return rc == MDB_NOTFOUND ? 0 : rc;
+  }
+
+  /// Visits the keys >= from below `node`, whose keys all begin with `prefix`. `step` holds the visitor's last wish.
+  int walk(MDB_txn* txn, std::uint64_t node, const std::string& prefix, std::string_view from, const Visitor& visit, ScanStep& step) const {
+    MDB_cursor* raw = nullptr;
+    if (const int rc = mdb_cursor_open(txn, db_of(node), &raw); rc != 0) return rc;
+    const Cursor cursor(raw);
+    const std::string node_prefix = node == kRoot ? std::string() : number_key(node);
+    const bool into_branch = from.size() > kChunkBytes;
+    const std::string start = node_prefix + std::string(from.substr(0, kChunkBytes)) + (into_branch ? std::string(1, kBranch) : "");
+    MDB_val key = to_val(start), value;
+    int rc = mdb_cursor_get(raw, &key, &value, start.empty() ? MDB_FIRST : MDB_SET_RANGE);
+    for (bool first = true; rc == 0; first = false, rc = mdb_cursor_get(raw, &key, &value, MDB_NEXT)) {
+      std::string_view part = to_text(key);
+      if (part.substr(0, node_prefix.size()) != node_prefix) return 0;
+      part.remove_prefix(node_prefix.size());
+      if (part.size() > kChunkBytes) {
+        if (value.mv_size != kNodeBytes) return MDB_CORRUPTED;
+        const bool same = first && into_branch && to_text(key) == start;
+        const std::string below = prefix + std::string(part.substr(0, kChunkBytes));
+        rc = walk(txn, key_number(to_text(value)), below, same ? from.substr(kChunkBytes) : std::string_view(), visit, step);
+        if (rc != 0) return rc;
+      } else {
+        step = prefix.empty() ? visit(part, to_bytes(value)) : visit(prefix + std::string(part), to_bytes(value));
+      }
+      if (step.action != ScanStep::next) return 0;
+    }
+    return rc == MDB_NOTFOUND ? 0 : rc;
+  }
+
+  /// "counters" -> next node id, objects, bytes, sequence
+  struct Counters : IndexCounters {
+    std::uint64_t next_node = kRoot;
+  };
+  int get_counters(MDB_txn* txn, Counters& counters) const {
+    MDB_val key = to_val(kCountersKey), value;
+    const int rc = mdb_get(txn, meta, &key, &value);
+    if (rc == MDB_NOTFOUND) return 0;
+    if (rc != 0) return rc;
+    base::Decoder decoder(to_bytes(value));
+    counters.next_node = decoder.u64();
+    counters.objects = decoder.u64();
+    counters.object_bytes = decoder.u64();
+    counters.sequence = decoder.u64();
+    return decoder.complete() ? 0 : MDB_CORRUPTED;
+  }
+  int put_counters(MDB_txn* txn, const Counters& counters) const {
+    base::Encoder encoder;
+    encoder.u64(counters.next_node).u64(counters.objects).u64(counters.object_bytes).u64(counters.sequence);
+    MDB_val key = to_val(kCountersKey), value = to_val(encoder.bytes());
+    return mdb_put(txn, meta, &key, &value, 0);
+  }
+
+  int get_volume(MDB_txn* txn, std::uint64_t volume, VolumeState& state) const {
+    const std::string id = number_key(volume);
+    MDB_val key = to_val(id), value;
+    const int rc = mdb_get(txn, volume_table, &key, &value);
+    return rc != 0 ? rc : decode_volume(value, state) ? 0 : MDB_CORRUPTED;
+  }
+  static bool decode_volume(const MDB_val& value, VolumeState& state) {
+    base::Decoder decoder(to_bytes(value));
+    state.kind = static_cast<VolumeKind>(decoder.u8());
+    state.indexed_bytes = decoder.u64();
+    state.live_bytes = decoder.u64();
+    return decoder.complete() && state.kind <= VolumeKind::solo;
+  }
+  int put_volume(MDB_txn* txn, std::uint64_t volume, const VolumeState& state) const {
+    base::Encoder encoder;
+    encoder.u8(static_cast<std::uint8_t>(state.kind)).u64(state.indexed_bytes).u64(state.live_bytes);
+    const std::string id = number_key(volume);
+    MDB_val key = to_val(id), value = to_val(encoder.bytes());
+    return mdb_put(txn, volume_table, &key, &value, 0);
+  }
+
+  /// What a batch does to volumes: signed sums of live bytes, and solo volumes that came or went.
+  struct Effects {
+    std::map<std::uint64_t, std::int64_t> live_bytes;
+    std::map<std::uint64_t, bool> solo;  // true: came, false: went
+    std::vector<Extent> dead;
+
+    void add(const Record& record) {
+      for (const auto& extent : record.extents) {
+        live_bytes[extent.volume] += static_cast<std::int64_t>(extent.length_bytes);
+        if (extent.solo) solo[extent.volume] = true;
+      }
+    }
+    void drop(const Record& record) {
+      for (const auto& extent : record.extents) {
+        live_bytes[extent.volume] -= static_cast<std::int64_t>(extent.length_bytes);
+        if (extent.solo) solo[extent.volume] = false;
+        dead.push_back(extent);
+      }
+    }
+  };
+
+  int apply(MDB_txn* txn, const Change& change, bool keep_removals, Counters& counters, Effects& effects) const {
+    MDB_val value;
+    int rc = get(txn, change.key, value);
+    if (rc != 0 && rc != MDB_NOTFOUND) return rc;
+    const bool present = rc == 0;
+    if (present) {
+      const auto sequence = decode_sequence(to_bytes(value));
+      if (!sequence) return MDB_CORRUPTED;
+      if (*sequence >= change.sequence) {
+        if (change.record && *sequence > change.sequence) {
+          for (const auto& extent : change.record->extents) effects.dead.push_back(extent);
+        }
+        return 0;
+      }
+      if (!is_removal(to_bytes(value))) {
+        const auto old = decode_record(to_bytes(value));
+        if (!old) return MDB_CORRUPTED;
+        effects.drop(*old);
+        --counters.objects;
+        counters.object_bytes -= old->size_bytes;
+      }
+    }
+    if (change.record) {
+      rc = put(txn, change.key, encode_record(*change.record), counters.next_node);
+      effects.add(*change.record);
+      ++counters.objects;
+      counters.object_bytes += change.record->size_bytes;
+      return rc;
+    }
+    if (keep_removals) return put(txn, change.key, encode_removal(change.sequence), counters.next_node);
+    return present ? erase(txn, change.key) : 0;
+  }
+
+  int apply_buckets(MDB_txn* txn, const std::vector<BucketChange>& changes) const {
+    for (const auto& change : changes) {
+      MDB_val key = to_val(change.bucket), value;
+      int rc = mdb_get(txn, bucket_table, &key, &value);
+      if (rc != 0 && rc != MDB_NOTFOUND) return rc;
+      if (rc == 0 && base::Decoder(to_bytes(value)).u64() >= change.sequence) continue;
+      base::Encoder encoder;  // a removed bucket stays with created = 0 and present = 0: an old note must not revive it
+      encoder.u64(change.sequence).i64(change.created_ns.value_or(0)).u8(change.created_ns ? 1 : 0);
+      value = to_val(encoder.bytes());
+      rc = mdb_put(txn, bucket_table, &key, &value, 0);
+      if (rc != 0) return rc;
+    }
+    return 0;
+  }
+
+  int apply_volumes(MDB_txn* txn, const std::map<std::uint64_t, VolumeState>& progress, const Effects& effects) const {
+    for (const auto& [volume, state] : progress) {
+      VolumeState merged;
+      const int rc = get_volume(txn, volume, merged);
+      if (rc != 0 && rc != MDB_NOTFOUND) return rc;
+      merged.kind = state.kind;
+      merged.indexed_bytes = state.indexed_bytes;
+      if (const int put_rc = put_volume(txn, volume, merged); put_rc != 0) return put_rc;
+    }
+    for (const auto& [volume, delta] : effects.live_bytes) {
+      VolumeState state;
+      int rc = get_volume(txn, volume, state);
+      if (rc != 0 && rc != MDB_NOTFOUND) return rc;
+      const auto solo = effects.solo.find(volume);
+      if (solo != effects.solo.end() && !solo->second) {
+        rc = forget(txn, volume);
+      } else {
+        if (solo != effects.solo.end()) state.kind = VolumeKind::solo;
+        state.live_bytes = static_cast<std::uint64_t>(std::max<std::int64_t>(0, static_cast<std::int64_t>(state.live_bytes) + delta));
+        rc = put_volume(txn, volume, state);
+      }
+      if (rc != 0) return rc;
+    }
+    return 0;
+  }
+
+  int forget(MDB_txn* txn, std::uint64_t volume) const {
+    const std::string id = number_key(volume);
+    MDB_val key = to_val(id);
+    const int rc = mdb_del(txn, volume_table, &key, nullptr);
+    return rc == MDB_NOTFOUND ? 0 : rc;
+  }
+
+  /// A file cut short would be a bus error at the first touch of a missing page; a page of zeros is MDB_CORRUPTED.
+  /// (The last pages may rightly be missing: those that were freed before they were ever written.)
+  Result<void> cover_pages(base::FileSystem& fs) const {
+    MDB_envinfo info;
+    MDB_stat stat;
+    mdb_env_info(env, &info);
+    mdb_env_stat(env, &stat);
+    TARN_TRY(const auto file, fs.open(directory + "/data.mdb", base::OpenMode::read_write));
+    TARN_TRY(const auto size_bytes, file->size());
+    const std::uint64_t needed = (info.me_last_pgno + 1) * stat.ms_psize;
+    if (size_bytes < needed) TARN_CHECK(file->truncate(needed));
+    return {};
+  }
+
+  int open_tables() {
+    WriteTxn txn(env);
+    if (txn.error() != 0) return txn.error();
+    const std::pair<const char*, MDB_dbi*> tables[] = {
+        {"objects", &objects}, {"nodes", &nodes}, {"volumes", &volume_table}, {"buckets", &bucket_table}, {"meta", &meta}};
+    for (const auto& [name, table] : tables) {
+      if (const int rc = mdb_dbi_open(txn.get(), name, MDB_CREATE, table); rc != 0) return rc;
+    }
+    return txn.commit();
+  }
+};
+
+Index::Index(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Index::~Index() = default;
+
+Result<std::unique_ptr<Index>> Index::open(base::FileSystem& fs, const std::string& directory) {
+  TARN_CHECK(fs.make_directory(directory));
+  auto impl = std::make_unique<Impl>();
+  impl->directory = directory;
+  int rc = mdb_env_create(&impl->env);
+  if (rc == 0) rc = mdb_env_set_maxdbs(impl->env, 8);
+  if (rc == 0) rc = mdb_env_set_mapsize(impl->env, limits::kIndexMapBytes);
+  if (rc == 0) rc = mdb_env_set_maxreaders(impl->env, kReadersMax);
+  // NOTLS: read transactions belong to objects, not threads. NOSYNC: a crash of the machine means a rebuild anyway.
+  // NORDAHEAD: lookups are random.
+  if (rc == 0) rc = mdb_env_open(impl->env, directory.c_str(), MDB_NOTLS | MDB_NOSYNC | MDB_NORDAHEAD, 0644);
+  if (rc != 0) return impl->error(rc, "open");
+  TARN_CHECK(impl->cover_pages(fs));
+  rc = impl->open_tables();
+  if (rc != 0) return impl->error(rc, "open");
+  return std::unique_ptr<Index>(new Index(std::move(impl)));
+}
+
+Result<bool> Index::complete() const {
+  const Impl::ReadTxn txn(*impl_);
+  MDB_val key = to_val(kCompleteKey), value;
+  const int rc = txn.error() != 0 ? txn.error() : mdb_get(txn.get(), impl_->meta, &key, &value);
+  if (rc != 0 && rc != MDB_NOTFOUND) return impl_->error(rc, "read");
+  return rc == 0;
+}
+
+Result<void> Index::set_complete() {
+  WriteTxn txn(impl_->env);
+  int rc = txn.error();
+  MDB_val key = to_val(kCompleteKey), value = to_val("1");
+  if (rc == 0) rc = mdb_put(txn.get(), impl_->meta, &key, &value, 0);
+  if (rc == 0) rc = txn.commit();
+  if (rc != 0) return impl_->error(rc, "write");
+  return {};
+}
+
+Result<std::optional<Record>> Index::find(std::string_view key) const {
+  const Impl::ReadTxn txn(*impl_);
+  MDB_val value;
+  const int rc = txn.error() != 0 ? txn.error() : impl_->get(txn.get(), key, value);
+  if (rc == MDB_NOTFOUND) return std::nullopt;
+  if (rc != 0) return impl_->error(rc, "read");
+  if (is_removal(to_bytes(value))) return std::nullopt;
+  auto record = decode_record(to_bytes(value));
+  if (!record) return impl_->error(MDB_CORRUPTED, "read");
+  return record;
+}
+
+Result<void> Index::scan(std::string_view from, const Visitor& visit) const {
+  const Impl::ReadTxn txn(*impl_);
+  if (txn.error() != 0) return impl_->error(txn.error(), "read");
+  std::string target(from);
+  while (true) {
+    ScanStep step;
+    const int rc = impl_->walk(txn.get(), kRoot, {}, target, visit, step);
+    if (rc != 0) return impl_->error(rc, "read");
+    if (step.action != ScanStep::seek) return {};
+    target = std::move(step.target);
+  }
+}
+
+Result<IndexCounters> Index::counters() const {
+  const Impl::ReadTxn txn(*impl_);
+  Impl::Counters counters;
+  const int rc = txn.error() != 0 ? txn.error() : impl_->get_counters(txn.get(), counters);
+  if (rc != 0) return impl_->error(rc, "read");
+  return static_cast<IndexCounters>(counters);
+}
+
+Result<std::map<std::uint64_t, VolumeState>> Index::volumes() const {
+  const Impl::ReadTxn txn(*impl_);
+  MDB_cursor* raw = nullptr;
+  int rc = txn.error() != 0 ? txn.error() : mdb_cursor_open(txn.get(), impl_->volume_table, &raw);
+  if (rc != 0) return impl_->error(rc, "read");
+  const Cursor cursor(raw);
+  std::map<std::uint64_t, VolumeState> volumes;
+  MDB_val key, value;
+  for (rc = mdb_cursor_get(raw, &key, &value, MDB_FIRST); rc == 0; rc = mdb_cursor_get(raw, &key, &value, MDB_NEXT)) {
+    if (!Impl::decode_volume(value, volumes[key_number(to_text(key))])) return impl_->error(MDB_CORRUPTED, "read");
+  }
+  if (rc != MDB_NOTFOUND) return impl_->error(rc, "read");
+  return volumes;
+}
+
+Result<std::vector<BucketInfo>> Index::buckets() const {
+  const Impl::ReadTxn txn(*impl_);
+  MDB_cursor* raw = nullptr;
+  int rc = txn.error() != 0 ? txn.error() : mdb_cursor_open(txn.get(), impl_->bucket_table, &raw);
+  if (rc != 0) return impl_->error(rc, "read");
+  const Cursor cursor(raw);
+  std::vector<BucketInfo> buckets;
+  MDB_val key, value;
+  for (rc = mdb_cursor_get(raw, &key, &value, MDB_FIRST); rc == 0; rc = mdb_cursor_get(raw, &key, &value, MDB_NEXT)) {
+    base::Decoder decoder(to_bytes(value));
+    (void)decoder.u64();  // sequence
+    const std::int64_t created_ns = decoder.i64();
+    const bool present = decoder.u8() != 0;
+    if (!decoder.complete()) return impl_->error(MDB_CORRUPTED, "read");
+    if (present) buckets.push_back({std::string(to_text(key)), created_ns});
+  }
+  if (rc != MDB_NOTFOUND) return impl_->error(rc, "read");
+  return buckets;
+}
+
+Result<std::vector<Extent>> Index::commit(Batch& batch) {
+  // Neighbours in the tree one after the other: pages are copied once per batch.
+  std::sort(batch.changes.begin(), batch.changes.end(), [](const Change* a, const Change* b) { return a->key < b->key; });
+  WriteTxn txn(impl_->env);
+  if (txn.error() != 0) return impl_->error(txn.error(), "write");
+  Impl::Counters counters;
+  Impl::Effects effects;
+  int rc = impl_->get_counters(txn.get(), counters);
+  for (std::size_t i = 0; rc == 0 && i < batch.changes.size(); ++i)
+    rc = impl_->apply(txn.get(), *batch.changes[i], batch.keep_removals, counters, effects);
+  if (rc == 0) rc = impl_->apply_buckets(txn.get(), batch.buckets);
+  if (rc == 0) rc = impl_->apply_volumes(txn.get(), batch.volumes, effects);
+  counters.sequence = std::max(counters.sequence, batch.sequence);
+  if (rc == 0) rc = impl_->put_counters(txn.get(), counters);
+  if (rc == 0) rc = txn.commit();
+  if (rc != 0) return impl_->error(rc, "commit");
+  return std::move(effects.dead);
+}
+
+Result<void> Index::drop_removals() {
+  std::vector<std::string> keys;
+  TARN_CHECK(scan({}, [&](std::string_view key, std::span<const std::byte> value) {
+    if (is_removal(value)) keys.emplace_back(key);
+    return ScanStep{};
+  }));
+  WriteTxn txn(impl_->env);
+  int rc = txn.error();
+  for (std::size_t i = 0; rc == 0 && i < keys.size(); ++i) rc = impl_->erase(txn.get(), keys[i]);
+  if (rc == 0) rc = txn.commit();
+  if (rc != 0) return impl_->error(rc, "write");
+  return {};
+}
+
+Result<void> Index::forget_volume(std::uint64_t volume) {
+  WriteTxn txn(impl_->env);
+  int rc = txn.error();
+  if (rc == 0) rc = impl_->forget(txn.get(), volume);
+  if (rc == 0) rc = txn.commit();
+  if (rc != 0) return impl_->error(rc, "write");
+  return {};
+}
+
+Result<void> Index::sync() {
+  if (const int rc = mdb_env_sync(impl_->env, 1); rc != 0) return impl_->error(rc, "sync");
+  return {};
+}
+
+}  // namespace tarn::volume

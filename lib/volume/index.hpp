@@ -1,0 +1,106 @@
+// index.hpp - the ordered map of one disk: index key -> record, with the state of its volumes. LMDB stays in index.cpp.
+// Level 2 (volume). Any number of threads may read; one thread at a time commits. Readers and the writer never wait for
+// each other. One process at a time (the disk's lock sees to it).
+//
+// LMDB allows keys of 511 bytes, ours have up to 1,088. A key is therefore cut into chunks of 480 bytes, a trie:
+//
+//   at the root (db "objects"):        at node N (db "nodes"), every key with N (8 bytes, big endian) in front:
+//     rest <= 480 bytes: rest -> record      N rest                -> record
+//     longer: chunk 0x01 -> node id          N chunk 0x01          -> node id
+//
+// A branch is the only entry of 481 bytes (without N), and sorts behind the key that is exactly its chunk and before all
+// that are greater: walking the trie in LMDB's order gives byte order.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <tarn/object.hpp>
+#include <tarn/result.hpp>
+
+#include "base/file.hpp"
+#include "volume/record.hpp"
+
+namespace tarn::volume {
+
+enum class VolumeKind : std::uint8_t {
+  open,    ///< shared, may grow
+  sealed,  ///< shared, ends with the archive's trailer
+  solo,    ///< one object
+};
+
+struct VolumeState {
+  VolumeKind kind = VolumeKind::open;
+  std::uint64_t indexed_bytes = 0;  ///< members that begin before are in the index
+  std::uint64_t live_bytes = 0;     ///< of object data that the index points to
+
+  friend bool operator==(const VolumeState&, const VolumeState&) = default;
+};
+
+struct IndexCounters {
+  std::uint64_t objects = 0;
+  std::uint64_t object_bytes = 0;
+  std::uint64_t sequence = 0;  ///< every change up to this one is in the index
+};
+
+/// One atomic step of the index.
+struct Batch {
+  std::vector<const Change*> changes;  ///< in any order; one that is older than what the index has is skipped
+  std::vector<BucketChange> buckets;   ///< in order of sequence
+  /// How far each open or just sealed volume has got; live_bytes is ignored.
+  std::map<std::uint64_t, VolumeState> volumes;
+  std::uint64_t sequence = 0;
+  bool keep_removals = false;  ///< rebuild: see drop_removals()
+};
+
+/// What a visitor wants next.
+struct ScanStep {
+  enum Action : std::uint8_t { next, stop, seek } action = next;
+  std::string target;  ///< of seek: go on at the first key >= target; must be greater than the current key
+};
+
+class Index {
+ public:
+  /// Opens or makes the index in `directory`.
+  /// @errors corrupt: unreadable, to be rebuilt; io, denied, no_space.
+  [[nodiscard]] static Result<std::unique_ptr<Index>> open(base::FileSystem& fs, const std::string& directory);
+  ~Index();
+
+  /// False until set_complete(): a rebuild did not finish, or the index is new.
+  [[nodiscard]] Result<bool> complete() const;
+  [[nodiscard]] Result<void> set_complete();
+
+  /// @return nullopt: no such key. @cost one tree descent, no system call. @errors corrupt, busy (too many readers).
+  [[nodiscard]] Result<std::optional<Record>> find(std::string_view key) const;
+  /// Visits keys >= from in byte order, in one snapshot. Values are only valid in the call.
+  /// Keep it short: pages that were freed meanwhile cannot be reused until it ends.
+  using Visitor = std::function<ScanStep(std::string_view key, std::span<const std::byte> value)>;
+  [[nodiscard]] Result<void> scan(std::string_view from, const Visitor& visit) const;
+
+  [[nodiscard]] Result<IndexCounters> counters() const;
+  [[nodiscard]] Result<std::map<std::uint64_t, VolumeState>> volumes() const;
+  [[nodiscard]] Result<std::vector<BucketInfo>> buckets() const;
+
+  /// Applies a batch, whole or not at all.
+  /// @return extents that nothing points to any more; solo volumes among them are out of the volume table.
+  [[nodiscard]] Result<std::vector<Extent>> commit(Batch& batch);
+  /// Takes out the removals that commits with keep_removals have left.
+  [[nodiscard]] Result<void> drop_removals();
+  [[nodiscard]] Result<void> forget_volume(std::uint64_t volume);
+  /// Onto stable storage.
+  [[nodiscard]] Result<void> sync();
+
+ private:
+  struct Impl;
+  explicit Index(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace tarn::volume

@@ -1,0 +1,70 @@
+#include "volume/pending.hpp"
+
+#include <utility>
+
+#include "base/assert.hpp"
+
+namespace tarn::volume {
+
+Pending::Shard& Pending::shard_of(std::string_view key) noexcept {
+  return shards_[TextHash()(key) >> 7 & (shards_.size() - 1)];
+}
+const Pending::Shard& Pending::shard_of(std::string_view key) const noexcept {
+  return shards_[TextHash()(key) >> 7 & (shards_.size() - 1)];
+}
+
+void Pending::insert(Change change) {
+  Shard& shard = shard_of(change.key);
+  const std::lock_guard lock(shard.mutex);
+  const auto found = shard.active.find(change.key);
+  if (found == shard.active.end()) {
+    std::string key = change.key;
+    shard.active.emplace(std::move(key), std::move(change));
+    size_.fetch_add(1, std::memory_order_relaxed);
+    return;
+  }
+  Change& kept = found->second;
+  if (kept.sequence < change.sequence) std::swap(kept, change);
+  if (change.record) shard.dead.insert(shard.dead.end(), change.record->extents.begin(), change.record->extents.end());
+}
+
+std::optional<Change> Pending::find(std::string_view key) const {
+  const Shard& shard = shard_of(key);
+  const std::lock_guard lock(shard.mutex);
+  if (const auto found = shard.active.find(key); found != shard.active.end()) return found->second;
+  if (const auto found = shard.committing.find(key); found != shard.committing.end()) return found->second;
+  return std::nullopt;
+}
+
+void Pending::swap() {
+  for (Shard& shard : shards_) {
+    const std::lock_guard lock(shard.mutex);
+    TARN_ASSERT(shard.committing.empty());
+    shard.active.swap(shard.committing);
+    shard.dead.swap(shard.dead_committing);
+  }
+  size_.store(0, std::memory_order_relaxed);
+}
+
+std::vector<const Change*> Pending::committing() const {
+  std::vector<const Change*> changes;
+  for (const Shard& shard : shards_) {
+    const std::lock_guard lock(shard.mutex);
+    for (const auto& [key, change] : shard.committing) changes.push_back(&change);
+  }
+  return changes;
+}
+
+std::vector<Extent> Pending::clear() {
+  std::vector<Extent> dead;
+  for (Shard& shard : shards_) {
+    Map done;  // destroyed without the lock
+    const std::lock_guard lock(shard.mutex);
+    done.swap(shard.committing);
+    dead.insert(dead.end(), shard.dead_committing.begin(), shard.dead_committing.end());
+    shard.dead_committing.clear();
+  }
+  return dead;
+}
+
+}  // namespace tarn::volume

@@ -1,0 +1,144 @@
+#include "volume/record.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+namespace tarn::volume {
+
+namespace {
+
+// Value of an index entry (numbers are LEB128, 7 bits a byte, low ones first):
+//   form (1: object, 2: removal) | sequence | [object:] size | checksum 16 | modified (zig-zag) |
+//   text content type | count, count x (text name, text value) | count, count x (2 * volume + solo, offset, length)
+constexpr std::byte kObjectForm{1};
+constexpr std::byte kRemovalForm{2};
+
+void put_number(std::vector<std::byte>& out, std::uint64_t value) {
+  for (; value >= 0x80; value >>= 7) out.push_back(static_cast<std::byte>(value | 0x80));
+  out.push_back(static_cast<std::byte>(value));
+}
+
+void put_text(std::vector<std::byte>& out, std::string_view text) {
+  put_number(out, text.size());
+  const auto bytes = std::as_bytes(std::span(text.data(), text.size()));
+  out.insert(out.end(), bytes.begin(), bytes.end());
+}
+
+/// Reads past the end set `failed` and give zeros.
+struct Reader {
+  std::span<const std::byte> rest;
+  bool failed = false;
+
+  std::uint64_t number() noexcept {
+    std::uint64_t value = 0;
+    for (unsigned shift = 0; shift < 64 && !rest.empty(); shift += 7) {
+      const auto byte = static_cast<std::uint64_t>(rest.front());
+      rest = rest.subspan(1);
+      value |= (byte & 0x7f) << shift;
+      if (byte < 0x80) return value;
+    }
+    failed = true;
+    return 0;
+  }
+  std::string_view text() noexcept {
+    const auto bytes = raw(number());
+    return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+  }
+  std::span<const std::byte> raw(std::uint64_t size) noexcept {
+    if (size > rest.size()) {
+      failed = true;
+      return {};
+    }
+    const auto bytes = rest.first(size);
+    rest = rest.subspan(size);
+    return bytes;
+  }
+};
+
+}  // namespace
+
+std::string index_key(std::string_view bucket, std::string_view key) {
+  std::string joined;
+  joined.reserve(bucket.size() + 1 + key.size());
+  joined.append(bucket).append(1, '\0').append(key);
+  return joined;
+}
+
+std::string_view object_key(std::string_view index_key) noexcept {
+  return index_key.substr(std::min(index_key.find('\0'), index_key.size() - 1) + 1);
+}
+
+std::vector<std::byte> encode_record(const Record& record) {
+  std::vector<std::byte> out;
+  out.reserve(64 + record.content_type.size());
+  out.push_back(kObjectForm);
+  put_number(out, record.sequence);
+  put_number(out, record.size_bytes);
+  const auto checksum = std::as_bytes(std::span(record.checksum));
+  out.insert(out.end(), checksum.begin(), checksum.end());
+  const auto time = static_cast<std::uint64_t>(record.modified_ns);
+  put_number(out, (time << 1) ^ (record.modified_ns < 0 ? ~0ULL : 0ULL));
+  put_text(out, record.content_type);
+  put_number(out, record.user_metadata.size());
+  for (const auto& [name, value] : record.user_metadata) {
+    put_text(out, name);
+    put_text(out, value);
+  }
+  put_number(out, record.extents.size());
+  for (const auto& extent : record.extents) {
+    put_number(out, extent.volume << 1 | (extent.solo ? 1 : 0));
+    put_number(out, extent.offset);
+    put_number(out, extent.length_bytes);
+  }
+  return out;
+}
+
+std::vector<std::byte> encode_removal(std::uint64_t sequence) {
+  std::vector<std::byte> out{kRemovalForm};
+  put_number(out, sequence);
+  return out;
+}
+
+std::optional<Record> decode_record(std::span<const std::byte> value) {
+  if (value.empty() || value.front() != kObjectForm) return std::nullopt;
+  Reader reader{value.subspan(1)};
+  Record record;
+  record.sequence = reader.number();
+  record.size_bytes = reader.number();
+  const auto checksum = reader.raw(record.checksum.size());
+  if (!reader.failed) std::memcpy(record.checksum.data(), checksum.data(), checksum.size());
+  const std::uint64_t time = reader.number();
+  record.modified_ns = static_cast<std::int64_t>((time >> 1) ^ (0 - (time & 1)));
+  record.content_type = reader.text();
+  for (std::uint64_t i = 0, count = reader.number(); i < count && !reader.failed; ++i) {
+    const std::string name(reader.text());
+    record.user_metadata.emplace(name, reader.text());
+  }
+  for (std::uint64_t i = 0, count = reader.number(); i < count && !reader.failed; ++i) {
+    const std::uint64_t volume = reader.number();
+    Extent extent{volume >> 1, 0, 0, (volume & 1) != 0};
+    extent.offset = reader.number();
+    extent.length_bytes = reader.number();
+    record.extents.push_back(extent);
+  }
+  if (reader.failed || !reader.rest.empty()) return std::nullopt;
+  return record;
+}
+
+std::optional<std::uint64_t> decode_sequence(std::span<const std::byte> value) {
+  if (value.empty() || (value.front() != kObjectForm && value.front() != kRemovalForm)) return std::nullopt;
+  Reader reader{value.subspan(1)};
+  const std::uint64_t sequence = reader.number();
+  if (reader.failed) return std::nullopt;
+  return sequence;
+}
+
+bool is_removal(std::span<const std::byte> value) noexcept {
+  return !value.empty() && value.front() == kRemovalForm;
+}
+
+ObjectInfo object_info(std::string_view key, const Record& record) {
+  return ObjectInfo{std::string(key), record.size_bytes, record.checksum, record.modified_ns, record.content_type, record.user_metadata};
+}
+
+}  // namespace tarn::volume

@@ -1,0 +1,70 @@
+// record.hpp - what the index knows of one object, in memory and as the compact value of an LMDB entry.
+// Level 2 (volume). Value types; any thread.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <tarn/object.hpp>
+
+namespace tarn::volume {
+
+/// Bytes of a volume file. `solo`: the volume holds this object alone and goes away with it.
+struct Extent {
+  std::uint64_t volume = 0;
+  std::uint64_t offset = 0;
+  std::uint64_t length_bytes = 0;
+  bool solo = false;
+
+  friend bool operator==(const Extent&, const Extent&) = default;
+};
+
+struct Record {
+  std::uint64_t sequence = 0;
+  std::uint64_t size_bytes = 0;
+  Checksum checksum{};
+  std::int64_t modified_ns = 0;
+  std::string content_type;
+  std::map<std::string, std::string> user_metadata;
+  std::vector<Extent> extents;
+
+  friend bool operator==(const Record&, const Record&) = default;
+};
+
+/// The newest state of one key: a record, or its removal.
+struct Change {
+  std::string key;  ///< of the index
+  std::uint64_t sequence = 0;
+  std::optional<Record> record;  ///< nullopt: removed
+};
+
+/// A bucket as the index keeps it; removed ones are kept out.
+struct BucketChange {
+  std::string bucket;
+  std::uint64_t sequence = 0;
+  std::optional<std::int64_t> created_ns;  ///< nullopt: removed
+};
+
+/// `bucket NUL key`
+[[nodiscard]] std::string index_key(std::string_view bucket, std::string_view key);
+/// The part behind the NUL.
+[[nodiscard]] std::string_view object_key(std::string_view index_key) noexcept;
+
+[[nodiscard]] std::vector<std::byte> encode_record(const Record& record);
+/// A removal that a rebuild must remember until every volume has been read.
+[[nodiscard]] std::vector<std::byte> encode_removal(std::uint64_t sequence);
+/// @return nullopt when the bytes are not a record (a damaged index).
+[[nodiscard]] std::optional<Record> decode_record(std::span<const std::byte> value);
+/// Only the sequence, of records and removals.
+[[nodiscard]] std::optional<std::uint64_t> decode_sequence(std::span<const std::byte> value);
+[[nodiscard]] bool is_removal(std::span<const std::byte> value) noexcept;
+
+[[nodiscard]] ObjectInfo object_info(std::string_view key, const Record& record);
+
+}  // namespace tarn::volume

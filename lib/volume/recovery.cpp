@@ -1,0 +1,228 @@
+#include "volume/recovery.hpp"
+
+#include <algorithm>
+#include <map>
+#include <memory>
+#include <optional>
+#include <unordered_map>
+#include <utility>
+
+#include "base/error.hpp"
+#include "base/limits.hpp"
+#include "base/log.hpp"
+#include "base/text.hpp"
+#include "volume/file_cache.hpp"
+#include "volume/record.hpp"
+#include "volume/scanner.hpp"
+
+namespace tarn::volume {
+
+namespace {
+
+constexpr std::string_view kTemporarySuffix = ".tar.tmp";
+
+bool ends_with(std::string_view text, std::string_view suffix) {
+  return text.size() >= suffix.size() && text.substr(text.size() - suffix.size()) == suffix;
+}
+
+class Recovery {
+ public:
+  Recovery(base::FileSystem& fs, std::string directory, const base::Uuid& disk, Index& index, const RecoveryOptions& options)
+      : fs_(fs), directory_(std::move(directory)), disk_(disk), index_(index), options_(options) {}
+
+  Result<Recovered> run() {
+    TARN_TRY(known_, index_.volumes());
+    TARN_TRY(const auto counters, index_.counters());
+    committed_ = counters.sequence;
+    out_.start.sequence = committed_;
+    TARN_TRY(const auto volumes, list_volumes());
+    std::uint64_t done = 0;
+    for (const std::uint64_t volume : volumes) {
+      out_.start.next_volume = std::max(out_.start.next_volume, volume + 1);
+      TARN_CHECK(recover_volume(volume));
+      if (options_.progress) options_.progress(++done, volumes.size());
+    }
+    for (const auto& [volume, state] : known_) {
+      out_.start.next_volume = std::max(out_.start.next_volume, volume + 1);
+      if (std::binary_search(volumes.begin(), volumes.end(), volume)) continue;
+      if (state.live_bytes == 0) {
+        TARN_CHECK(index_.forget_volume(volume));
+      } else {
+        trouble(volume, "is missing; " + base::format_size(state.live_bytes) + " of objects cannot be read");
+      }
+    }
+    TARN_CHECK(commit());
+    if (options_.rebuild) TARN_CHECK(finish_rebuild());
+    return std::move(out_);
+  }
+
+ private:
+  [[nodiscard]] std::string path(std::uint64_t volume) const { return volume_file_path(directory_, volume); }
+  void trouble(std::uint64_t volume, const std::string& what) {
+    out_.troubles.push_back(path(volume) + ": " + what);
+    base::log_warn(out_.troubles.back());
+  }
+
+  /// Sorted. Solo volumes that were never finished are removed.
+  Result<std::vector<std::uint64_t>> list_volumes() {
+    TARN_TRY(const auto names, fs_.list(directory_ + "/volumes"));
+    std::vector<std::uint64_t> volumes;
+    for (const auto& name : names) {
+      const std::uint64_t volume = volume_number(name);
+      if (volume != UINT64_MAX) {
+        volumes.push_back(volume);
+      } else if (ends_with(name, kTemporarySuffix) && volume_number(name.substr(0, name.size() - 4)) != UINT64_MAX) {
+        TARN_CHECK(fs_.remove(directory_ + "/volumes/" + name));
+      } else {
+        base::log_warn(directory_ + "/volumes/" + name + ": not a volume; left alone");
+      }
+    }
+    std::sort(volumes.begin(), volumes.end());
+    return volumes;
+  }
+
+  Result<void> recover_volume(std::uint64_t volume) {
+    const auto known = known_.find(volume);
+    const bool is_known = known != known_.end();
+    if (is_known && known->second.kind != VolumeKind::open) return {};
+    TARN_TRY(const auto file, fs_.open(path(volume), base::OpenMode::read_write));
+    TARN_TRY(const std::uint64_t file_bytes, file->size());
+    const std::uint64_t begin = is_known ? known->second.indexed_bytes : 0;
+    if (file_bytes < begin) {
+      trouble(volume, "is " + std::to_string(begin - file_bytes) + " bytes shorter than the index says; objects in its end cannot be read");
+      return {};
+    }
+    if (file_bytes == 0) return fs_.remove(path(volume));
+    return scan(volume, *file, begin, is_known);
+  }
+
+  Result<void> scan(std::uint64_t volume, base::File& file, std::uint64_t begin, bool is_known) {
+    bool solo = false, orphan = false;
+    std::uint64_t members = 0;
+    TARN_TRY(const auto result, scan_volume(file, disk_, volume, begin, [&](const ScannedMember& found) -> Result<void> {
+               ++members;
+               solo |= found.member.solo;
+               // The index has seen this object come and go; the process ended before its volume was removed.
+               if (found.member.solo && !options_.rebuild && found.member.sequence <= committed_) {
+                 orphan = true;
+                 return {};
+               }
+               return take(volume, file, found);
+             }));
+    out_.members += members;
+    if (orphan) return fs_.remove(path(volume));
+    for (const Damage& damage : result.damages)
+      trouble(volume, "bytes " + std::to_string(damage.offset) + " to " + std::to_string(damage.offset + damage.length_bytes) +
+                          " are damaged; what they held is lost, or an older version of it shows");
+    if (solo) return {};  // Index::commit enters it with its object
+    return settle_end(volume, file, result, is_known || members > 0);
+  }
+
+  /// Decides what becomes of a shared volume's end: cut off, sealed, or written on.
+  Result<void> settle_end(std::uint64_t volume, base::File& file, const ScanResult& result, bool ours) {
+    VolumeState state{VolumeKind::open, result.end_offset, 0};
+    if (result.torn_bytes > 0 && (result.cut_short || (options_.verify_data && ours))) {
+      TARN_CHECK(file.truncate(result.end_offset));
+      if (result.end_offset == 0) return fs_.remove(path(volume));
+    } else if (result.torn_bytes > 0) {
+      trouble(volume, "bytes from " + std::to_string(result.end_offset) + " on are damaged" + (ours ? "" : " or not Tarn's") + "; left alone");
+      if (!ours) return {};
+      state.kind = VolumeKind::sealed;
+    } else if (result.trailer) {
+      state.kind = VolumeKind::sealed;
+    }
+    if (state.kind == VolumeKind::open) out_.start.open_volumes[volume] = state.indexed_bytes;
+    batch_.volumes[volume] = state;
+    return {};
+  }
+
+  Result<void> take(std::uint64_t volume, const base::File& file, const ScannedMember& found) {
+    const Member& member = found.member;
+    out_.start.sequence = std::max(out_.start.sequence, member.sequence);
+    if (!options_.rebuild && member.sequence <= committed_) return {};
+    if (options_.verify_data && member.kind == MemberKind::object) {
+      TARN_TRY(const auto checksum, checksum_of(file, found.data_offset, member.size_bytes));
+      if (checksum != member.checksum) {
+        trouble(volume, "object " + member.name.bucket + "/" + member.name.key + " was not written whole; an older version of it may show");
+        return {};
+      }
+    }
+    if (member.kind == MemberKind::bucket_created || member.kind == MemberKind::bucket_removed) {
+      BucketChange change{member.name.bucket, member.sequence, std::nullopt};
+      if (member.kind == MemberKind::bucket_created) change.created_ns = member.modified_ns;
+      batch_.buckets.push_back(std::move(change));
+      return {};
+    }
+    Change change{index_key(member.name.bucket, member.name.key), member.sequence, std::nullopt};
+    if (member.kind == MemberKind::object) {
+      change.record = Record{member.sequence, member.size_bytes, member.checksum, member.modified_ns, member.content_type, member.user_metadata, {}};
+      if (member.size_bytes > 0 || member.solo) change.record->extents.push_back({volume, found.data_offset, member.size_bytes, member.solo});
+    }
+    Change& kept = changes_[change.key];
+    if (kept.sequence < change.sequence) std::swap(kept, change);
+    if (change.record) note_dead(change.record->extents);
+    // Memory stays bounded in a rebuild; a catch-up is short by itself and must go in whole, since the index does not
+    // remember the removals in between.
+    if (options_.rebuild && changes_.size() >= limits::kIndexBatchRecordsMax) return commit();
+    return {};
+  }
+
+  void note_dead(const std::vector<Extent>& extents) {
+    for (const Extent& extent : extents) {
+      if (extent.solo) dead_.push_back(extent.volume);
+    }
+  }
+
+  Result<void> commit() {
+    for (const auto& [key, change] : changes_) batch_.changes.push_back(&change);
+    std::stable_sort(batch_.buckets.begin(), batch_.buckets.end(), [](const auto& a, const auto& b) { return a.sequence < b.sequence; });
+    batch_.sequence = out_.start.sequence;
+    batch_.keep_removals = options_.rebuild;
+    TARN_TRY(const auto dead, index_.commit(batch_));
+    note_dead(dead);
+    batch_ = Batch{};
+    changes_.clear();
+    for (const std::uint64_t volume : dead_) {
+      if (const auto removed = fs_.remove(path(volume)); !removed && removed.error().code != ErrorCode::not_found) return removed;
+    }
+    dead_.clear();
+    return {};
+  }
+
+  Result<void> finish_rebuild() {
+    TARN_CHECK(index_.drop_removals());
+    // Objects whose bucket's own note was lost bring the bucket back.
+    TARN_TRY(const auto buckets, index_.buckets());
+    const auto exists = [&](std::string_view name) {
+      return std::any_of(buckets.begin(), buckets.end(), [&](const auto& b) { return b.name == name; });
+    };
+    TARN_CHECK(index_.scan({}, [&](std::string_view key, std::span<const std::byte> value) {
+      const std::string bucket(key.substr(0, key.find('\0')));
+      const auto record = decode_record(value);
+      if (!exists(bucket)) batch_.buckets.push_back({bucket, out_.start.sequence, record ? record->modified_ns : 0});
+      return ScanStep{ScanStep::seek, bucket + '\x01'};
+    }));
+    TARN_CHECK(commit());
+    return index_.set_complete();
+  }
+
+  base::FileSystem& fs_;
+  const std::string directory_;
+  const base::Uuid disk_;
+  Index& index_;
+  const RecoveryOptions& options_;
+  std::map<std::uint64_t, VolumeState> known_;
+  std::uint64_t committed_ = 0;
+  std::unordered_map<std::string, Change> changes_;  // the newest of each key
+  Batch batch_;
+  std::vector<std::uint64_t> dead_;  // solo volumes of older versions
+  Recovered out_;
+};
+
+}  // namespace
+
+Result<Recovered> recover(base::FileSystem& fs, const std::string& directory, const base::Uuid& disk, Index& index, const RecoveryOptions& options) {
+  return Recovery(fs, directory, disk, index, options).run();
+}
+
+}  // namespace tarn::volume

@@ -1,0 +1,41 @@
+// recovery.hpp - brings index and volumes of a disk into agreement before it is used.
+// Level 2 (volume). One thread, with the disk's lock held.
+//
+//   what the index has not seen: behind an open volume's indexed_bytes, and in volumes it does not know.
+//   catch_up: reads that, and only that.            rebuild: reads every header of every volume into an empty index.
+//   In both the highest sequence of a key wins, removals included.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include <tarn/result.hpp>
+
+#include "base/file.hpp"
+#include "base/uuid.hpp"
+#include "volume/appender.hpp"
+#include "volume/index.hpp"
+
+namespace tarn::volume {
+
+struct RecoveryOptions {
+  bool rebuild = false;
+  /// After a loss of power: members whose data does not match their checksum were never finished; they do not count.
+  bool verify_data = false;
+  /// Called after each volume with volumes done and in all; may be empty.
+  std::function<void(std::uint64_t, std::uint64_t)> progress;
+};
+
+struct Recovered {
+  Appender::Start start;
+  std::vector<std::string> troubles;  ///< one sentence each; the disk is usable all the same
+  std::uint64_t members = 0;          ///< that were read
+};
+
+/// @errors io, no_space, corrupt (the index).
+[[nodiscard]] Result<Recovered> recover(base::FileSystem& fs, const std::string& directory, const base::Uuid& disk, Index& index,
+                                        const RecoveryOptions& options);
+
+}  // namespace tarn::volume

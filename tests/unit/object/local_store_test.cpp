@@ -1,0 +1,184 @@
+#include <catch2/catch.hpp>
+
+#include <algorithm>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include "base/hash.hpp"
+#include "object/local_store.hpp"
+#include "support/temporary_directory.hpp"
+
+using namespace tarn;
+using namespace tarn::object;
+
+namespace {
+
+std::span<const std::byte> bytes_of(std::string_view text) {
+  return std::as_bytes(std::span(text.data(), text.size()));
+}
+std::string text_of(const std::vector<std::byte>& bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+/// Not compressible, different for each seed.
+std::string noise(std::size_t size, std::uint64_t seed) {
+  std::string text(size, '\0');
+  for (std::size_t i = 0; i < size; i += 8) {
+    const std::uint64_t word = base::xxh3_64(std::string_view("noise"), seed * 1'000'003 + i);
+    std::memcpy(text.data() + i, &word, std::min<std::size_t>(8, size - i));
+  }
+  return text;
+}
+std::unique_ptr<LocalStore> open_store(std::vector<std::string> directories) {
+  auto store = LocalStore::open({std::move(directories), 0});
+  INFO((store ? std::string() : store.error().message));
+  REQUIRE(store);
+  return std::move(*store);
+}
+std::string get(const LocalStore& store, const std::string& key, std::uint32_t disk = 0) {
+  const auto bytes = store.get(disk, {"bucket", key});
+  return bytes ? text_of(*bytes) : "error: " + std::string(to_string(bytes.error().code));
+}
+void put(LocalStore& store, const std::string& key, std::string_view text, std::uint32_t disk = 0) {
+  const auto info = store.put(disk, {"bucket", key}, bytes_of(text), {});
+  INFO((info ? std::string() : info.error().message));
+  REQUIRE(info);
+}
+std::size_t count_files(const std::string& directory) {
+  return static_cast<std::size_t>(std::distance(std::filesystem::directory_iterator(directory), std::filesystem::directory_iterator()));
+}
+
+}  // namespace
+
+TEST_CASE("LocalStore: what was put is found, read, ranged, listed, and is there after reopening", "[object]") {
+  const tests::TemporaryDirectory directory;
+  const std::string large = noise(3'000'001, 1);
+  PutOptions options;
+  options.content_type = "image/png";
+  options.user_metadata = {{"label", "cat\nand dog"}, {"empty", ""}};
+  for (int round = 0; round < 2; ++round) {
+    const auto store = open_store({directory.file("a")});
+    if (round == 0) {
+      REQUIRE(store->create_bucket("bucket", 12345));
+      CHECK(store->create_bucket("bucket", 1).error().code == ErrorCode::exists);
+      put(*store, "empty", "");
+      put(*store, "large", large);
+      const auto info = store->put(0, {"bucket", "dir/small.png"}, bytes_of("hello"), options);
+      REQUIRE(info);
+      CHECK(info->size_bytes == 5);
+      CHECK(info->checksum == base::xxh3_128(bytes_of("hello")));
+    }
+    CHECK(store->buckets().size() == 1);
+    CHECK(store->buckets().front().created_ns == 12345);
+    CHECK(get(*store, "empty").empty());
+    CHECK(get(*store, "dir/small.png") == "hello");
+    CHECK(get(*store, "large") == large);
+    CHECK(get(*store, "none") == "error: not_found");
+    CHECK(store->get(0, {"no-such", "k"}).error().code == ErrorCode::bucket_not_found);
+    CHECK(store->put(0, {"no-such", "k"}, {}, {}).error().code == ErrorCode::bucket_not_found);
+
+    const auto found = store->find(0, {"bucket", "dir/small.png"});
+    REQUIRE(found);
+    CHECK(found->info.content_type == "image/png");
+    CHECK(found->info.user_metadata == options.user_metadata);
+    REQUIRE(found->extents.size() == 1);
+    CHECK(found->extents.front().length_bytes == 5);
+    const auto solo = store->find(0, {"bucket", "large"});
+    REQUIRE(solo);
+    CHECK(solo->extents.front().offset == 4096);
+
+    const auto page = store->list("bucket", {"", "/", "", 1000});
+    REQUIRE(page);
+    REQUIRE(page->objects.size() == 2);
+    CHECK(page->objects[0].key == "empty");
+    CHECK(page->objects[1].key == "large");
+    CHECK(page->common_prefixes == std::vector<std::string>{"dir/"});
+    CHECK(store->disks().front().objects == 3);
+    CHECK(store->disks().front().object_bytes == 5 + large.size());
+  }
+}
+
+TEST_CASE("LocalStore: overwrite and remove; a reader in progress keeps the old bytes; a solo volume goes away", "[object]") {
+  const tests::TemporaryDirectory directory;
+  const auto store = open_store({directory.path() + "/a"});
+  REQUIRE(store->create_bucket("bucket", 1));
+  const std::string large = noise(2'000'000, 2);
+  put(*store, "x", large);
+  const auto reader = store->open_reader(0, {"bucket", "x"});
+  REQUIRE(reader);
+  put(*store, "x", "new");
+  REQUIRE(store->flush());
+  CHECK(count_files(directory.file("a") + "/volumes") == 1);
+  CHECK(get(*store, "x") == "new");
+  std::string old((*reader)->info().size_bytes, '\0');
+  const auto got = (*reader)->read(0, std::as_writable_bytes(std::span(old.data(), old.size())));
+  REQUIRE(got);
+  CHECK(old == large);
+  REQUIRE(store->remove(0, {"bucket", "x"}));
+  CHECK(get(*store, "x") == "error: not_found");
+  CHECK(store->remove(0, {"bucket", "x"}).error().code == ErrorCode::not_found);
+  CHECK(store->remove_bucket("bucket"));
+  CHECK(store->get(0, {"bucket", "x"}).error().code == ErrorCode::bucket_not_found);
+}
+
+TEST_CASE("LocalStore.create: pieces of any size become the object; without commit nothing stays", "[object]") {
+  const tests::TemporaryDirectory directory;
+  const auto store = open_store({directory.file("a")});
+  REQUIRE(store->create_bucket("bucket", 1));
+  for (const std::size_t size : {0U, 1U, 100'000U, 1'048'575U, 1'048'576U, 1'048'577U, 5'000'000U}) {
+    for (const std::size_t piece : {1'000'000U, 777U, 3'000'000U}) {
+      for (const bool prepare : {false, true}) {
+        const std::string body = noise(size, size + piece);
+        auto writer = store->create(0, {"bucket", "x"}, {}, UINT64_MAX);
+        REQUIRE(writer);
+        for (std::size_t at = 0; at < size; at += piece) REQUIRE((*writer)->write(bytes_of(std::string_view(body).substr(at, piece))));
+        if (prepare) REQUIRE((*writer)->prepare());
+        const auto info = (*writer)->commit();
+        REQUIRE(info);
+        CHECK(info->checksum == base::xxh3_128(bytes_of(body)));
+        CHECK(get(*store, "x") == body);
+        CHECK(!(*writer)->commit());
+      }
+    }
+  }
+  REQUIRE(store->flush());
+  const std::size_t files = count_files(directory.file("a") + "/volumes");
+  {
+    auto writer = store->create(0, {"bucket", "y"}, {}, 10'000'000);
+    REQUIRE(writer);
+    REQUIRE((*writer)->write(bytes_of(noise(2'000'000, 9))));
+    CHECK(count_files(directory.file("a") + "/volumes") == files + 1);
+  }
+  CHECK(count_files(directory.file("a") + "/volumes") == files);
+  CHECK(get(*store, "y") == "error: not_found");
+}
+
+TEST_CASE("LocalStore.open: a directory in use, of another store, of a newer format, or with foreign files is refused", "[object]") {
+  const tests::TemporaryDirectory directory;
+  {
+    const auto store = open_store({directory.file("a")});
+    const auto second = LocalStore::open({{directory.file("a")}, 0});
+    REQUIRE(!second);
+    CHECK(second.error().code == ErrorCode::busy);
+    CHECK(second.error().message.find("process " + std::to_string(::getpid())) != std::string::npos);
+    REQUIRE(store->adopt(base::Uuid::random()));
+    CHECK(store->adopt(base::Uuid::random()).error().code == ErrorCode::invalid);
+  }
+  {
+    const auto store = open_store({directory.file("b")});
+    REQUIRE(store->adopt(base::Uuid::random()));
+  }
+  CHECK(LocalStore::open({{directory.file("a"), directory.file("b")}, 0}).error().code == ErrorCode::invalid);
+  CHECK(LocalStore::open({{directory.file("no/such")}, 0}).error().code == ErrorCode::not_found);
+  std::filesystem::create_directory(directory.file("c"));
+  std::ofstream(directory.file("c") + "/thesis.tex") << "text";
+  const auto foreign = LocalStore::open({{directory.file("c")}, 0});
+  REQUIRE(!foreign);
+  CHECK(foreign.error().code == ErrorCode::invalid);
+  CHECK(foreign.error().message.find("thesis.tex") != std::string::npos);
+  std::filesystem::create_directory(directory.file("d"));
+  std::ofstream(directory.file("d") + "/disk.json") << R"({"format": 99, "disk": "", "store": "", "weight": 1})";
+  CHECK(LocalStore::open({{directory.file("d")}, 0}).error().code == ErrorCode::invalid);
+}
