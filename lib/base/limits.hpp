@@ -44,6 +44,14 @@ inline constexpr std::size_t kFetchBatchBytesMax = 2 * MiB;   ///< of extents as
 inline constexpr std::size_t kHttpHeaderBytesMax = 64 * KiB;
 inline constexpr std::size_t kHttpConnectionsMax = 20000;  ///< per rank
 inline constexpr std::chrono::seconds kHttpIdleTimeout{75};
+inline constexpr std::chrono::seconds kHttpHeaderTimeout{20};  ///< from a request's first byte to the end of its head
+inline constexpr std::chrono::seconds kHttpDrainTimeout{5};    ///< for requests in progress when the sidecar stops
+inline constexpr std::size_t kHttpHeaderFieldsMax = 200;
+inline constexpr std::size_t kHttpSmallObjectBytesMax = 64 * KiB;  ///< up to here a body is read whole and sent with its head
+inline constexpr std::size_t kHttpPieceBytes = 256 * KiB;          ///< buffer of one transfer
+inline constexpr std::size_t kHttpDocumentBytesMax = 1 * MiB;      ///< JSON and XML that clients send
+inline constexpr std::size_t kHttpBlockingThreadsMax = 16;         ///< for calls that wait on other ranks
+inline constexpr std::size_t kHttpBlockingQueueMax = 1024;         ///< beyond this: 503 SlowDown
 
 static_assert(kSoloObjectBytesMin <= kPeerPieceBytesMax, "a small object travels in one message");
 static_assert(kPeerTransferBytes + kKeyBytesMax + kUserMetadataBytesMax + 4 * KiB <= kPeerPieceBytesMax, "a piece and its header fit one message");
