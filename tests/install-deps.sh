@@ -1,6 +1,7 @@
 #!/bin/bash
 # Installs the Debian packages that Tarn needs: the one place where they are named.
-#   tests/install-deps.sh [build] [test] [bench] [lint]     (no group: build and test)
+#   tests/install-deps.sh [build] [test] [demo] [bench] [lint]     (no group: build and test)
+#   tests/install-deps.sh --update                                 (fetches the lists of packages, installs nothing)
 # As root or with sudo; does nothing, quickly, when all is there. Debian 12 only: the package
 # names and versions (Boost 1.81, Open MPI 4.1) are those of bookworm.
 set -euo pipefail
@@ -12,19 +13,22 @@ declare -A packages=(
     liblmdb-dev libxxhash-dev libarchive-dev libpugixml-dev libssl-dev libexpected-dev
     libspdlog-dev prometheus-cpp-dev"
   [test]="catch2 git curl python3 tar attr jq xz-utils zstd hdf5-tools clang-format-14 shellcheck"
+  [demo]="curl jq"
   [bench]="libbenchmark-dev wrk nginx-light"
   [lint]="clang-14 clang-tidy-14"
+  [update]=""
 )
 
-usage() { sed -n '2,5s/^# \{0,1\}//p' "$0"; }
+usage() { sed -n '2,6s/^# \{0,1\}//p' "$0"; }
 
 groups=()
 for argument in "$@"; do
   case $argument in
     -h | --help) usage; exit 0 ;;
+    --update) groups+=(update) ;;
     *)
       if [[ -z ${packages[$argument]:-} ]]; then
-        echo "install-deps.sh: no group '$argument'; the groups are: build test bench lint" >&2
+        echo "install-deps.sh: no group '$argument'; the groups are: build test demo bench lint" >&2
         exit 64
       fi
       groups+=("$argument")
@@ -40,7 +44,7 @@ for group in "${groups[@]}"; do
     [[ $status == installed ]] || missing+=("$package")
   done
 done
-if [[ ${#missing[@]} -eq 0 ]]; then
+if [[ ${#missing[@]} -eq 0 && ${groups[*]} != *update* ]]; then
   echo "packages (${groups[*]}): all there"
   exit 0
 fi
@@ -62,10 +66,14 @@ if [[ $(id -u) -ne 0 ]]; then
   as_root=(sudo)
 fi
 
-echo "packages (${groups[*]}): installing ${missing[*]}"
 apt() { "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o Dpkg::Use-Pty=0 "$@"; }
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
+if [[ ${groups[*]} == update ]]; then
+  apt update >"$log" 2>&1 || { tail -n 20 "$log" >&2; exit 69; }
+  exit 0
+fi
+echo "packages (${groups[*]}): installing ${missing[*]}"
 # The lists may be fresh enough; fetching them again is the answer only to a failure.
 if ! apt install --no-install-recommends "${missing[@]}" >"$log" 2>&1; then
   if ! { apt update && apt install --no-install-recommends "${missing[@]}"; } >"$log" 2>&1; then
