@@ -1,0 +1,24 @@
+// api_error.hpp - an error as an S3 client sees it: HTTP status, S3 code, sentence.
+// Level 5 (s3). Value type; any thread.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include <tarn/result.hpp>
+
+namespace tarn::s3 {
+
+struct ApiError {
+  int status = 500;
+  std::string code;  ///< of docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
+  std::string message;
+};
+
+/// By the table in base/error.hpp. Errors of a rank name it in their message.
+[[nodiscard]] ApiError api_error(const Error& error);
+
+/// `<Error><Code>..</Code><Message>..</Message><Resource>..</Resource><RequestId>..</RequestId></Error>`
+[[nodiscard]] std::string error_xml(const ApiError& error, std::string_view resource, std::string_view request_id);
+
+}  // namespace tarn::s3
