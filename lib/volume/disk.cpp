@@ -24,16 +24,18 @@ std::size_t open_files_max() {
 Result<std::unique_ptr<Disk>> Disk::open(base::FileSystem& fs, const std::string& directory, const DiskOptions& options) {
   std::unique_ptr<Disk> disk(new Disk(fs));
   TARN_TRY(disk->directory_, DiskDirectory::open(fs, directory, options.weight, options.create));
+  const std::string index_path = disk->directory_->index_path();
+  TARN_TRY(const bool had_index, fs.exists(index_path));
   TARN_CHECK(disk->open_index());
   TARN_TRY(const bool complete, disk->index_->complete());
   RecoveryOptions recovery{options.rebuild || !complete || !disk->directory_->trustworthy(), !disk->directory_->trustworthy(), options.progress};
-  const std::string index_path = disk->directory_->index_path();
   if (recovery.rebuild) {  // also one that an interrupted rebuild has left
     disk->index_.reset();
     for (const char* name : {"/data.mdb", "/lock.mdb"}) TARN_CHECK(fs.remove(index_path + name));
     TARN_TRY(disk->index_, Index::open(fs, index_path));
   }
   TARN_TRY(auto recovered, recover(fs, disk->path(), disk->identity().id, *disk->index_, recovery));
+  disk->rebuilt_ = recovery.rebuild && (had_index || recovered.members > 0);
   disk->found_troubles_ = std::move(recovered.troubles);
   disk->cache_ = std::make_unique<FileCache>(fs, disk->path(), open_files_max());
   disk->appender_ = std::make_unique<Appender>(fs, disk->path(), disk->identity().id, *disk->cache_, disk->pending_, recovered.start);

@@ -47,7 +47,11 @@ class Disk {
   [[nodiscard]] Result<void> set_store(const base::Uuid& store_id) { return directory_->set_store(store_id); }
   [[nodiscard]] Result<base::Space> space() const { return fs_.space(path()); }
   [[nodiscard]] Result<IndexCounters> counters() const { return index_->counters(); }
+  /// What is wrong now, as one text; empty: nothing.
   [[nodiscard]] std::string trouble() const;
+  /// What open() found wrong, and whether it made the index anew.
+  [[nodiscard]] const std::vector<std::string>& found_troubles() const noexcept { return found_troubles_; }
+  [[nodiscard]] bool rebuilt() const noexcept { return rebuilt_; }
 
   /// Writes a member into a shared volume: a small object, a removal, or a bucket's note; fills in sequence and size.
   /// @cost one write.  @errors no_space, io; the disk is as before then.
@@ -83,6 +87,7 @@ class Disk {
   std::unique_ptr<FileCache> cache_;
   Pending pending_;
   std::unique_ptr<Appender> appender_;
+  bool rebuilt_ = false;
   std::vector<std::string> found_troubles_;  // at open; constant since
   std::unique_ptr<Committer> committer_;     // last: its thread uses the others
   /// Slot = sequence modulo size: exact, since a disk uses each sequence once; a newer one replaces an older one.

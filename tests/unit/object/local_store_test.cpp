@@ -7,59 +7,26 @@
 #include <string>
 #include <vector>
 
-#include "base/hash.hpp"
-#include "object/local_store.hpp"
-#include "support/temporary_directory.hpp"
+#include "store_fixture.hpp"
 
 using namespace tarn;
 using namespace tarn::object;
+using namespace tarn::tests;
 
 namespace {
-
-std::span<const std::byte> bytes_of(std::string_view text) {
-  return std::as_bytes(std::span(text.data(), text.size()));
-}
-std::string text_of(const std::vector<std::byte>& bytes) {
-  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
-}
-/// Not compressible, different for each seed.
-std::string noise(std::size_t size, std::uint64_t seed) {
-  std::string text(size, '\0');
-  for (std::size_t i = 0; i < size; i += 8) {
-    const std::uint64_t word = base::xxh3_64(std::string_view("noise"), seed * 1'000'003 + i);
-    std::memcpy(text.data() + i, &word, std::min<std::size_t>(8, size - i));
-  }
-  return text;
-}
-std::unique_ptr<LocalStore> open_store(std::vector<std::string> directories) {
-  auto store = LocalStore::open({std::move(directories), 0});
-  INFO((store ? std::string() : store.error().message));
-  REQUIRE(store);
-  return std::move(*store);
-}
-std::string get(const LocalStore& store, const std::string& key, std::uint32_t disk = 0) {
-  const auto bytes = store.get(disk, {"bucket", key});
-  return bytes ? text_of(*bytes) : "error: " + std::string(to_string(bytes.error().code));
-}
-void put(LocalStore& store, const std::string& key, std::string_view text, std::uint32_t disk = 0) {
-  const auto info = store.put(disk, {"bucket", key}, bytes_of(text), {});
-  INFO((info ? std::string() : info.error().message));
-  REQUIRE(info);
-}
 std::size_t count_files(const std::string& directory) {
   return static_cast<std::size_t>(std::distance(std::filesystem::directory_iterator(directory), std::filesystem::directory_iterator()));
 }
-
 }  // namespace
 
 TEST_CASE("LocalStore: what was put is found, read, ranged, listed, and is there after reopening", "[object]") {
-  const tests::TemporaryDirectory directory;
+  const TemporaryDirectory directory;
   const std::string large = noise(3'000'001, 1);
   PutOptions options;
   options.content_type = "image/png";
   options.user_metadata = {{"label", "cat\nand dog"}, {"empty", ""}};
   for (int round = 0; round < 2; ++round) {
-    const auto store = open_store({directory.file("a")});
+    const auto store = open_bare_store({directory.file("a")});
     if (round == 0) {
       REQUIRE(store->create_bucket("bucket", 12345));
       CHECK(store->create_bucket("bucket", 1).error().code == ErrorCode::exists);
@@ -101,9 +68,8 @@ TEST_CASE("LocalStore: what was put is found, read, ranged, listed, and is there
 }
 
 TEST_CASE("LocalStore: overwrite and remove; a reader in progress keeps the old bytes; a solo volume goes away", "[object]") {
-  const tests::TemporaryDirectory directory;
-  const auto store = open_store({directory.path() + "/a"});
-  REQUIRE(store->create_bucket("bucket", 1));
+  const TemporaryDirectory directory;
+  const auto store = open_store({directory.file("a")});
   const std::string large = noise(2'000'000, 2);
   put(*store, "x", large);
   const auto reader = store->open_reader(0, {"bucket", "x"});
@@ -124,9 +90,8 @@ TEST_CASE("LocalStore: overwrite and remove; a reader in progress keeps the old 
 }
 
 TEST_CASE("LocalStore.create: pieces of any size become the object; without commit nothing stays", "[object]") {
-  const tests::TemporaryDirectory directory;
+  const TemporaryDirectory directory;
   const auto store = open_store({directory.file("a")});
-  REQUIRE(store->create_bucket("bucket", 1));
   for (const std::size_t size : {0U, 1U, 100'000U, 1'048'575U, 1'048'576U, 1'048'577U, 5'000'000U}) {
     for (const std::size_t piece : {1'000'000U, 777U, 3'000'000U}) {
       for (const bool prepare : {false, true}) {
@@ -156,7 +121,7 @@ TEST_CASE("LocalStore.create: pieces of any size become the object; without comm
 }
 
 TEST_CASE("LocalStore.open: a directory in use, of another store, of a newer format, or with foreign files is refused", "[object]") {
-  const tests::TemporaryDirectory directory;
+  const TemporaryDirectory directory;
   {
     const auto store = open_store({directory.file("a")});
     const auto second = LocalStore::open({{directory.file("a")}, 0});

@@ -1,0 +1,56 @@
+// check.hpp - reads everything a disk holds and says what is wrong with it: the work of `tarn check`.
+// Level 3 (object). One thread; the disk must not be in use (its lock is taken).
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include <tarn/result.hpp>
+
+#include "base/file.hpp"
+
+namespace tarn::object {
+
+struct CheckOptions {
+  bool rebuild = false;  ///< make the index anew from the volumes first
+};
+
+/// An object whose current version cannot be trusted or would not survive a rebuild.
+struct DamagedObject {
+  std::string bucket;
+  std::string key;
+  std::string reason;     ///< one sentence, with volume and byte offset
+  bool readable = false;  ///< its bytes are intact: only what surrounds them is not
+};
+
+struct CheckReport {
+  std::string directory;  ///< absolute
+  std::uint64_t volumes = 0;
+  std::uint64_t volume_bytes = 0;
+  std::uint64_t members = 0;       ///< objects of every version, removals, buckets' notes
+  std::uint64_t objects = 0;       ///< in the index
+  std::uint64_t object_bytes = 0;  ///< of those
+  std::uint64_t stale_bytes = 0;   ///< of overwritten and removed versions that still occupy volumes
+  bool rebuilt = false;            ///< the index was made anew: asked for, unreadable, or after a loss of power
+  std::vector<DamagedObject> damaged;
+  std::vector<std::string> troubles;  ///< everything else that is wrong, one sentence each
+
+  [[nodiscard]] bool healthy() const noexcept { return damaged.empty() && troubles.empty(); }
+};
+
+struct CheckProgress {
+  std::uint64_t bytes_done = 0;
+  std::uint64_t bytes_total = 0;
+};
+
+/// Verifies every member's header, data and padding, and that index and volumes agree. Changes nothing but what open()
+/// changes too (a torn tail is cut, the index catches up).
+/// @errors busy (in use), invalid (not a disk), denied, io. Damage is no error: it is in the report.
+/// @cost   reads the whole disk once; memory: one bit for each sequence number ever used.
+[[nodiscard]] Result<CheckReport> check_disk(const std::string& directory, const CheckOptions& options,
+                                             const std::function<void(const CheckProgress&)>& progress = {},
+                                             base::FileSystem& fs = base::posix_file_system());
+
+}  // namespace tarn::object
