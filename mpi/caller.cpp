@@ -1,0 +1,151 @@
+#include "mpi/caller.hpp"
+
+#include <string>
+#include <utility>
+
+#include "base/error.hpp"
+#include "base/log.hpp"
+#include "mpi/error.hpp"
+
+namespace tarn::mpi {
+
+namespace {
+
+Error lost(RankId rank, const Error& why) {
+  return Error(ErrorCode::rank_lost, "rank " + std::to_string(rank) + " cannot be reached: " + why.message, rank);
+}
+
+}  // namespace
+
+std::shared_ptr<Call> Caller::start(RankId rank, Op op, base::Encoder message, std::span<const std::byte> payload, std::span<std::byte> target) {
+  auto call = std::make_shared<Call>(rank, op, Buffer(message.bytes(), payload), target);
+  call->deadline_ = Clock::now() + timeout_;
+  if (!engine_.execute([this, call] { submit(call); })) {
+    call->outcome_ = fail(ErrorCode::aborted, "the store is closed on this rank");
+    call->done_.set();
+  }
+  return call;
+}
+
+Result<void> Caller::finish(Call& call) {
+  if (!engine_.wait(call.done_, call.deadline_)) {
+    bool receiving = false;
+    {
+      const std::lock_guard lock(call.mutex_);
+      receiving = call.receiving_;
+      call.abandoned_ = !receiving;
+    }
+    // The answer is arriving in the caller's memory: MPI alone can end that, with the bytes or with an error.
+    if (receiving) engine_.wait(call.done_, kNoDeadline);
+    if (!call.done_.is_set())
+      return fail(ErrorCode::timeout,
+                  "rank " + std::to_string(call.rank_) + " did not answer within " + std::to_string(timeout_.count()) +
+                      " ms; it may be lost, or busy without a service thread (StoreOptions::request_timeout)",
+                  call.rank_);
+  }
+  return call.outcome_;
+}
+
+Result<std::shared_ptr<Call>> Caller::call(RankId rank, Op op, base::Encoder message, std::span<const std::byte> payload,
+                                           std::span<std::byte> target) {
+  auto call = start(rank, op, std::move(message), payload, target);
+  TARN_CHECK(finish(*call));
+  return call;
+}
+
+void Caller::submit(std::shared_ptr<Call> call) {
+  if (free_slots_.empty()) {
+    if (slots_.size() == kSlotsMax) {
+      call->outcome_ = fail(ErrorCode::busy, "too many requests to other ranks are under way (" + std::to_string(kSlotsMax) + ")");
+      call->done_.set();
+      return;
+    }
+    free_slots_.push_back(static_cast<std::uint32_t>(slots_.size()));
+    slots_.emplace_back();
+  }
+  const std::size_t slot = free_slots_.back();
+  free_slots_.pop_back();
+  slots_[slot] = call;
+  ++in_flight_;
+
+  Buffer message = std::move(call->message_);
+  write_header(message.span(), Header{call->op_, 0, slot});
+  MPI_Request request = MPI_REQUEST_NULL;
+  const int code = MPI_Isend(message.data(), static_cast<int>(message.size()), MPI_BYTE, call->rank_, kRequestTag, comm_, &request);
+  if (code != MPI_SUCCESS) return end(slot, fail(lost(call->rank_, mpi_error(code, "MPI_Isend"))));
+  engine_.watch(request, std::move(message), [this, slot, call](Result<void> outcome, Buffer) {
+    if (!outcome && slots_[slot] == call) end(slot, fail(lost(call->rank_, outcome.error())));
+  });
+}
+
+void Caller::on_reply(MPI_Message message, int source, std::size_t size_bytes) {
+  Buffer buffer(size_bytes);
+  MPI_Request request = MPI_REQUEST_NULL;
+  if (const int code = MPI_Imrecv(buffer.data(), static_cast<int>(size_bytes), MPI_BYTE, &message, &request); code != MPI_SUCCESS) {
+    base::log_error(mpi_error(code, "MPI_Imrecv").message);
+    return;
+  }
+  engine_.watch(request, std::move(buffer), [this, source](Result<void> outcome, Buffer reply) {
+    const auto header = outcome ? read_header(reply.span()) : Result<Header>(fail(outcome.error()));
+    if (!header || header->id >= slots_.size() || !slots_[header->id] || slots_[header->id]->rank_ != source) {
+      base::log_error("a reply of rank " + std::to_string(source) + " belongs to no request" + (header ? "" : ": " + header.error().message));
+      return;
+    }
+    Result<void> result;
+    if (header->status != 0) {
+      Error error = decode_error(header->status, reply.span().subspan(kHeaderBytes));
+      if (error.rank < 0) error.rank = source;
+      result = fail(std::move(error));
+    }
+    slots_[header->id]->reply_ = std::move(reply);
+    end(header->id, std::move(result));
+  });
+}
+
+void Caller::on_data(MPI_Message message, int source, std::size_t slot, std::size_t size_bytes) {
+  const std::shared_ptr<Call> call = slot < slots_.size() ? slots_[slot] : nullptr;
+  Buffer scrap;
+  std::byte* target = nullptr;
+  if (call && call->rank_ == source && size_bytes <= call->target_.size()) {
+    const std::lock_guard lock(call->mutex_);
+    if (!call->abandoned_) {
+      call->receiving_ = true;
+      target = call->target_.data();
+    }
+  }
+  if (target == nullptr) {
+    scrap = Buffer(size_bytes);
+    target = scrap.data();
+  }
+  MPI_Request request = MPI_REQUEST_NULL;
+  const int code = MPI_Imrecv(target, static_cast<int>(size_bytes), MPI_BYTE, &message, &request);
+  const auto ended = [this, call, slot, size_bytes](Result<void> outcome, Buffer) {
+    if (!call || slots_[slot] != call) return;
+    if (outcome && size_bytes > call->target_.size()) outcome = fail(malformed("the size of the data"));
+    call->data_bytes_ = size_bytes;
+    end(slot, std::move(outcome));
+  };
+  if (code != MPI_SUCCESS) return ended(fail(lost(source, mpi_error(code, "MPI_Imrecv"))), Buffer());
+  engine_.watch(request, std::move(scrap), ended);
+}
+
+void Caller::end(std::size_t slot, Result<void> outcome) {
+  const std::shared_ptr<Call> call = std::move(slots_[slot]);
+  slots_[slot] = nullptr;
+  free_slots_.push_back(static_cast<std::uint32_t>(slot));
+  --in_flight_;
+  {
+    const std::lock_guard lock(call->mutex_);
+    call->receiving_ = false;
+    if (call->abandoned_) return;  // nobody waits
+  }
+  call->outcome_ = std::move(outcome);
+  call->done_.set();
+}
+
+void Caller::fail_all(const Error& error) {
+  for (std::size_t slot = 0; slot < slots_.size(); ++slot)
+    if (slots_[slot]) end(slot, fail(error));
+}
+
+}  // namespace tarn::mpi

@@ -1,0 +1,45 @@
+// dsort.hpp - the collective dsort: samples of shards and small objects into new shards.
+// Level 6 (mpi). Written against Collectives and Fetcher, so it runs on MPI and on a transport in memory.
+//
+//   list     each rank: its own inputs; all: names of all shards, which numbers them
+//   index    each rank reads its shards once: samples, where they lie, what they hash to
+//   sort     sample sort of the records; duplicates; prefix sums cut shards; records go to the shards' homes
+//   assemble each home fetches its shards' bytes in windows, checks, writes, reads back and checks again
+//   publish  when every rank has agreed, all shards get their names
+//
+// Nothing before the last step changes the store, and no rank ever holds the records of all.
+#pragma once
+
+#include <atomic>
+#include <memory>
+
+#include <tarn/dsort.hpp>
+#include <tarn/result.hpp>
+
+#include "mpi/collectives.hpp"
+#include "mpi/fetcher.hpp"
+#include "object/local_store.hpp"
+#include "placement/store_map.hpp"
+
+namespace tarn::mpi {
+
+struct DsortContext {
+  Collectives& collectives;             ///< for this dsort alone while it runs
+  Fetcher& fetcher;                     ///< called by several threads
+  object::LocalStore* store = nullptr;  ///< null: this rank has no disks
+  std::shared_ptr<const placement::StoreMap> map;
+  unsigned threads = 0;  ///< that read and write; 0: this node's cores shared out among its ranks, at most 4
+};
+
+/// Collective. Runs a dsort to its end; every rank returns the same outcome.
+/// @param progress  called on the calling thread about ten times a second; may be empty, also on some ranks only.
+/// @param abort     set it (on any rank, from any thread) to stop the job with `aborted`.
+/// @errors invalid (spec, damaged shard, duplicates, template too small), bucket_not_found, not_found (no
+///         input), exists (an output name), corrupt (bytes that changed), aborted, no_space, io, rank_lost.
+///         After an error the store is as it was.
+/// @cost   reads the input twice, writes the output once and reads it once; memory: the budget for data
+///         in flight, and about 100 bytes and two keys per sample and rank share.
+[[nodiscard]] Result<DsortReport> run_dsort(DsortContext& context, const DsortSpec& spec, const DsortProgressFn& progress,
+                                            const std::atomic<bool>& abort);
+
+}  // namespace tarn::mpi

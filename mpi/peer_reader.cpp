@@ -1,0 +1,51 @@
+#include "mpi/peer_reader.hpp"
+
+#include <algorithm>
+
+#include "base/error.hpp"
+#include "mpi/extents.hpp"
+
+namespace tarn::mpi {
+
+Result<void> SequentialCheck::add(const ObjectName& name, const ObjectInfo& info, RankId rank, std::uint64_t offset,
+                                  std::span<const std::byte> bytes) {
+  if (passed_) return {};
+  if (offset == 0 && next_ != 0) {  // from the start again
+    stream_.reset();
+    next_ = 0;
+  }
+  if (offset != next_) return {};
+  stream_.update(bytes);
+  next_ += bytes.size();
+  if (next_ != info.size_bytes) return {};
+  TARN_CHECK(verify(name, info, stream_.digest(), rank));
+  passed_ = true;
+  return {};
+}
+
+Result<std::size_t> PeerReader::read(std::uint64_t offset, std::span<std::byte> target) {
+  TARN_TRY(const std::size_t size, clip(info_, offset, target.size()));
+  TARN_CHECK(client_.read_session(rank_, session_, offset, target.first(size)));
+  TARN_CHECK(check_.add(name_, info_, rank_, offset, target.first(size)));
+  return size;
+}
+
+Result<std::size_t> NeighbourReader::read(std::uint64_t offset, std::span<std::byte> target) {
+  TARN_TRY(const std::size_t size, clip(info_, offset, target.size()));
+  TARN_CHECK(read_extents(extents_, offset, target.first(size)));
+  if (verified_) return size;
+  TARN_CHECK(check_.add(name_, info_, rank_, offset, target.first(size)));
+  if (check_.passed()) {
+    verified_ = true;
+    passed_();
+  }
+  return size;
+}
+
+Result<std::size_t> MemoryReader::read(std::uint64_t offset, std::span<std::byte> target) {
+  TARN_TRY(const std::size_t size, clip(info_, offset, target.size()));
+  std::copy_n(bytes_.begin() + static_cast<std::ptrdiff_t>(offset), size, target.begin());
+  return size;
+}
+
+}  // namespace tarn::mpi

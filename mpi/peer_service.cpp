@@ -1,0 +1,146 @@
+#include "mpi/peer_service.hpp"
+
+#include <exception>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "base/log.hpp"
+#include "mpi/error.hpp"
+
+namespace tarn::mpi {
+
+Request::Request(PeerService& service, int source, Buffer message, Responder responder)
+    : service_(&service), source_(source), message_(std::move(message)), responder_(std::move(responder)) {}
+
+Request::~Request() {
+  if (service_ != nullptr) service_->release(message_.size());
+}
+
+PeerService::PeerService(Engine& engine, MPI_Comm comm, int ranks, WorkerPool& data, WorkerPool& control)
+    : engine_(engine), comm_(comm), data_(data), control_(control), peers_(static_cast<std::size_t>(ranks)) {}
+
+void PeerService::on(Op op, RunOn where, Handler handler, AnswerSize answer_size) {
+  auto& entry = entries_[static_cast<std::size_t>(op)];
+  entry.where = where;
+  entry.handler = std::move(handler);
+  entry.answer_size = answer_size;
+}
+
+void PeerService::on_request(MPI_Message message, int source, std::size_t size_bytes) {
+  const bool counted = size_bytes >= kCountedBytesMin;
+  if (counted && (!held_.empty() || request_bytes_.load() + size_bytes > limits::kPeerBufferBytesMax)) {
+    held_.push_back({message, source, size_bytes});  // its sender's MPI_Isend ends when we take it
+    return;
+  }
+  receive(message, source, size_bytes);
+}
+
+void PeerService::receive(MPI_Message message, int source, std::size_t size_bytes) {
+  Buffer buffer(size_bytes);
+  if (size_bytes >= kCountedBytesMin) request_bytes_ += size_bytes;
+  MPI_Request request = MPI_REQUEST_NULL;
+  if (const int code = MPI_Imrecv(buffer.data(), static_cast<int>(size_bytes), MPI_BYTE, &message, &request); code != MPI_SUCCESS) {
+    base::log_error(mpi_error(code, "MPI_Imrecv").message);
+    return release(size_bytes);
+  }
+  engine_.watch(request, std::move(buffer), [this, source](Result<void> outcome, Buffer bytes) {
+    if (outcome) return received(source, std::move(bytes));
+    base::log_error("a request of rank " + std::to_string(source) + " did not arrive: " + outcome.error().message);
+    release(bytes.size());
+  });
+}
+
+void PeerService::received(int source, Buffer message) {
+  const auto header = read_header(message.span());
+  if (!header) {
+    base::log_error("rank " + std::to_string(source) + ": " + header.error().message);
+    return release(message.size());
+  }
+  auto& entry = entries_[static_cast<std::size_t>(header->op)];
+  auto& peer = peers_[static_cast<std::size_t>(source)];
+  const std::size_t answer = entry.answer_size != nullptr ? entry.answer_size(message.span().subspan(kHeaderBytes)) : 0;
+  Request request(*this, source, std::move(message), Responder(*this, source, header->op, header->id, answer));
+  if (!entry.handler) return request.responder().fail(Error(ErrorCode::unsupported, "this rank does not offer that operation: it has no disks"));
+  if (answer > 0 && (!peer.waiting.empty() || !may_start(peer, answer))) {
+    peer.waiting.emplace_back(answer, std::move(request));
+    ++waiting_;
+    return;
+  }
+  answer_bytes_ += answer;
+  peer.answer_bytes += answer;
+  run(entry, std::move(request));
+}
+
+bool PeerService::may_start(const Peer& peer, std::size_t answer_bytes) const noexcept {
+  const bool total_allows = answer_bytes_ == 0 || answer_bytes_ + answer_bytes <= limits::kPeerBufferBytesMax;
+  const bool share_allows = peer.answer_bytes == 0 || peer.answer_bytes + answer_bytes <= kPeerShare;
+  return total_allows && share_allows;
+}
+
+void PeerService::run(Entry& entry, Request request) {
+  if (entry.where == RunOn::engine) {
+    try {
+      entry.handler(std::move(request));
+    } catch (const std::exception& error) {
+      base::log_error(std::string("a request of another rank failed: ") + error.what());
+    }
+    return;
+  }
+  auto& pool = entry.where == RunOn::data ? data_ : control_;
+  pool.submit([&entry, held = std::move(request)]() mutable { entry.handler(std::move(held)); });
+}
+
+void PeerService::send(int rank, int tag, Buffer message, std::size_t charge) {
+  engine_.execute([this, rank, tag, charge, held = std::move(message)]() mutable { post(rank, tag, std::move(held), charge); });
+}
+
+void PeerService::post(int rank, int tag, Buffer message, std::size_t charge) {
+  MPI_Request request = MPI_REQUEST_NULL;
+  if (const int code = MPI_Isend(message.data(), static_cast<int>(message.size()), MPI_BYTE, rank, tag, comm_, &request); code != MPI_SUCCESS) {
+    base::log_error("an answer to rank " + std::to_string(rank) + " is lost: " + mpi_error(code, "MPI_Isend").message);
+    return sent(rank, charge);
+  }
+  engine_.watch(request, std::move(message), [this, rank, charge](Result<void> outcome, Buffer) {
+    if (!outcome) base::log_error("an answer to rank " + std::to_string(rank) + " is lost: " + outcome.error().message);
+    sent(rank, charge);
+  });
+}
+
+void PeerService::sent(int rank, std::size_t charge) {
+  if (charge == 0) return;
+  answer_bytes_ -= charge;
+  peers_[static_cast<std::size_t>(rank)].answer_bytes -= charge;
+  // The rank that has just been served goes last.
+  for (std::size_t i = 1; i <= peers_.size() && waiting_ > 0; ++i) start_waiting(peers_[(static_cast<std::size_t>(rank) + i) % peers_.size()]);
+}
+
+void PeerService::start_waiting(Peer& peer) {
+  while (!peer.waiting.empty() && may_start(peer, peer.waiting.front().first)) {
+    auto [answer, request] = std::move(peer.waiting.front());
+    peer.waiting.pop_front();
+    --waiting_;
+    answer_bytes_ += answer;
+    peer.answer_bytes += answer;
+    auto& entry = entries_[static_cast<std::size_t>(request.op())];
+    run(entry, std::move(request));
+  }
+}
+
+void PeerService::release(std::size_t size_bytes) {
+  if (size_bytes < kCountedBytesMin) return;
+  request_bytes_ -= size_bytes;
+  engine_.execute([this] { receive_held(); });
+}
+
+void PeerService::receive_held() {
+  while (!held_.empty()) {
+    const Held next = held_.front();
+    const std::size_t used = request_bytes_.load();
+    if (used > 0 && used + next.size_bytes > limits::kPeerBufferBytesMax) return;
+    held_.pop_front();
+    receive(next.message, next.source, next.size_bytes);
+  }
+}
+
+}  // namespace tarn::mpi
