@@ -175,7 +175,7 @@ class Check {
 
 Result<CheckReport> check_disk(const std::string& directory, const CheckOptions& options, const std::function<void(const CheckProgress&)>& progress,
                                base::FileSystem& fs) {
-  TARN_TRY(const auto disk, volume::Disk::open(fs, directory, {0, false, options.rebuild, {}}));
+  TARN_TRY(const auto disk, volume::Disk::open(fs, directory, {0, false, options.rebuild}));
   auto report = Check(fs, *disk, progress).run();
   TARN_CHECK(disk->close());
   return report;

@@ -15,6 +15,7 @@
 #include <tarn/store.hpp>
 
 #include "base/file.hpp"
+#include "base/limits.hpp"
 #include "base/uuid.hpp"
 #include "object/object_service.hpp"
 
@@ -24,6 +25,8 @@ struct LocalStoreOptions {
   std::vector<std::string> directories;  ///< one per disk, at least one
   /// Fixed weight for new disks; 0: the file system's capacity.
   std::uint64_t weight = 0;
+  /// A shared volume is sealed beyond this; small ones are for tests.
+  std::uint64_t volume_bytes_max = limits::kVolumeBytesMax;
 };
 
 struct LocalDisk {

@@ -47,10 +47,12 @@ Result<void> SoloFile::finish() {
   return {};
 }
 
-Appender::Appender(base::FileSystem& fs, std::string directory, const base::Uuid& disk, FileCache& cache, Pending& pending, const Start& start)
+Appender::Appender(base::FileSystem& fs, std::string directory, const base::Uuid& disk, FileCache& cache, Pending& pending, const Start& start,
+                   std::uint64_t volume_bytes_max)
     : fs_(fs),
       directory_(std::move(directory)),
       disk_(disk),
+      volume_bytes_max_(volume_bytes_max),
       cache_(cache),
       pending_(pending),
       next_volume_(start.next_volume),
@@ -92,7 +94,7 @@ void Appender::retire(Lane& lane, VolumeKind kind) {
 }
 
 Result<void> Appender::prepare_lane(Lane& lane, std::uint64_t member_bytes) {
-  if (lane.file && lane.end > 0 && lane.end + member_bytes > limits::kVolumeBytesMax) {
+  if (lane.file && lane.end > 0 && lane.end + member_bytes > volume_bytes_max_) {
     TARN_CHECK(lane.file->write_at(lane.end, std::span<const std::byte>(kZeros)));
     retire(lane, VolumeKind::sealed);
   }

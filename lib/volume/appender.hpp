@@ -65,7 +65,8 @@ class Appender {
     std::uint64_t sequence = 0;                           ///< the last one that was used
     std::map<std::uint64_t, std::uint64_t> open_volumes;  ///< volume -> end of its last member
   };
-  Appender(base::FileSystem& fs, std::string directory, const base::Uuid& disk, FileCache& cache, Pending& pending, const Start& start);
+  Appender(base::FileSystem& fs, std::string directory, const base::Uuid& disk, FileCache& cache, Pending& pending, const Start& start,
+           std::uint64_t volume_bytes_max);
 
   /// Writes a member into a shared volume; fills in its sequence. The change is pending when it returns.
   /// @cost one pwritev.  @errors no_space, io: nothing has changed then.
@@ -109,6 +110,7 @@ class Appender {
   base::FileSystem& fs_;
   const std::string directory_;
   const base::Uuid disk_;
+  const std::uint64_t volume_bytes_max_;
   FileCache& cache_;
   Pending& pending_;
   std::atomic<std::uint64_t> next_volume_;

@@ -38,7 +38,8 @@ Result<std::unique_ptr<Disk>> Disk::open(base::FileSystem& fs, const std::string
   disk->rebuilt_ = recovery.rebuild && (had_index || recovered.members > 0);
   disk->found_troubles_ = std::move(recovered.troubles);
   disk->cache_ = std::make_unique<FileCache>(fs, disk->path(), open_files_max());
-  disk->appender_ = std::make_unique<Appender>(fs, disk->path(), disk->identity().id, *disk->cache_, disk->pending_, recovered.start);
+  disk->appender_ =
+      std::make_unique<Appender>(fs, disk->path(), disk->identity().id, *disk->cache_, disk->pending_, recovered.start, options.volume_bytes_max);
   disk->verified_ = std::make_unique<std::array<std::atomic<std::uint64_t>, kVerifiedSlots>>();
   disk->committer_ = std::make_unique<Committer>(*disk->index_, *disk->appender_, disk->pending_,
                                                  [raw = disk.get()](std::uint64_t volume) { raw->remove_volume(volume); });

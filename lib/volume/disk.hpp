@@ -16,6 +16,7 @@
 #include <tarn/result.hpp>
 
 #include "base/file.hpp"
+#include "base/limits.hpp"
 #include "volume/appender.hpp"
 #include "volume/committer.hpp"
 #include "volume/disk_directory.hpp"
@@ -29,9 +30,10 @@
 namespace tarn::volume {
 
 struct DiskOptions {
-  std::uint64_t weight = 0;                                    ///< of a new disk; 0: the file system's capacity
-  bool create = true;                                          ///< make the disk when the directory is missing or empty
-  bool rebuild = false;                                        ///< make the index anew even when it looks good
+  std::uint64_t weight = 0;  ///< of a new disk; 0: the file system's capacity
+  bool create = true;        ///< make the disk when the directory is missing or empty
+  bool rebuild = false;      ///< make the index anew even when it looks good
+  std::uint64_t volume_bytes_max = limits::kVolumeBytesMax;
   std::function<void(std::uint64_t, std::uint64_t)> progress;  ///< of the recovery: volumes done, in all
 };
 
