@@ -1,0 +1,75 @@
+#include "mpi/dsort.hpp"
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <string>
+#include <thread>
+
+#include "base/error.hpp"
+#include "base/hash.hpp"
+#include "mpi/dsort_assemble.hpp"
+#include "mpi/dsort_index.hpp"
+#include "mpi/dsort_input.hpp"
+#include "mpi/dsort_job.hpp"
+#include "mpi/dsort_sort.hpp"
+#include "plan/dsort_spec.hpp"
+
+namespace tarn::mpi {
+
+namespace {
+
+constexpr unsigned kThreadsMax = 4;  // beyond this the disks, not the threads, are the limit
+
+/// The cores of this node, shared out among the ranks on it.
+unsigned choose_threads(const DsortContext& context) {
+  if (context.threads != 0) return context.threads;
+  const auto& ranks = context.map->ranks;
+  const auto& host = ranks[static_cast<std::size_t>(context.collectives.rank())].host;
+  const auto neighbours = static_cast<unsigned>(std::count_if(ranks.begin(), ranks.end(), [&](const auto& rank) { return rank.host == host; }));
+  return std::clamp(std::thread::hardware_concurrency() / std::max(1U, neighbours), 1U, kThreadsMax);
+}
+
+/// Ranks with different specifications would wait for each other for ever, or mix two jobs.
+Result<void> check_same_spec(Collectives& collectives, const DsortSpec& spec) {
+  const std::uint64_t hash = base::xxh3_64(boost::json::serialize(plan::dsort_spec_to_json(spec)));
+  std::array<std::uint64_t, 2> bounds{hash, ~hash};
+  TARN_CHECK(collectives.all_reduce_max(bounds));
+  if (bounds[0] == ~bounds[1]) return {};
+  return fail(ErrorCode::invalid, "dsort: the ranks were given different specifications; every rank must pass the same one");
+}
+
+Result<void> run_steps(DsortJob& job) {
+  TARN_TRY(auto inputs, list_inputs(job));
+  TARN_TRY(auto table, index_inputs(job, inputs));
+  TARN_TRY(const auto plan, plan_shards(job, std::move(table), inputs.sources));
+  if (job.report.samples == 0) job.report.warnings.emplace_back("the input has no samples: nothing was written");
+  if (job.spec.dry_run || job.report.samples == 0) return {};
+  return assemble_and_publish(job, plan, inputs.sources);
+}
+
+}  // namespace
+
+Result<DsortReport> run_dsort(DsortContext& context, const DsortSpec& spec, const DsortProgressFn& progress, const std::atomic<bool>& abort) {
+  const auto start = std::chrono::steady_clock::now();
+  TARN_CHECK(context.collectives.agree(plan::check_dsort_spec(spec)));
+  TARN_CHECK(check_same_spec(context.collectives, spec));
+  auto output = shard::NameTemplate::parse(spec.output_template);
+  DsortJob job{context,
+               spec,
+               progress,
+               abort,
+               spec.output_bucket.empty() ? spec.input.bucket : spec.output_bucket,
+               *std::move(output),
+               placement::Placement(*context.map),
+               choose_threads(context),
+               {}};
+  TARN_CHECK(run_steps(job));
+  std::array<std::uint64_t, 1> elapsed_us{
+      static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - start).count())};
+  TARN_CHECK(context.collectives.all_reduce_max(elapsed_us));
+  job.report.seconds = static_cast<double>(elapsed_us[0]) / 1e6;
+  return std::move(job.report);
+}
+
+}  // namespace tarn::mpi

@@ -1,0 +1,209 @@
+#include "mpi/dsort_shard.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+#include "base/assert.hpp"
+#include "base/error.hpp"
+#include "shard/shard_index.hpp"
+#include "shard/tar_format.hpp"
+
+namespace tarn::mpi {
+
+Result<std::unique_ptr<ObjectWriter>> ShardAssembler::assemble(const PlannedShard& shard, PhaseControl& control) {
+  control_ = &control;
+  filled_ = 0;
+  requests_.clear();
+  checks_.clear();
+  expected_.clear();
+  sample_open_ = false;
+  const std::string name = job_.output.name(shard.number);
+  PutOptions options;
+  options.content_type = "application/x-tar";
+  TARN_TRY(writer_, job_.context.store->create(shard.disk, {job_.output_bucket, name}, options, shard.tar_bytes + shard::kTrailerBytes));
+  for (const auto& run : shard.runs) TARN_CHECK(add_record(run));
+  TARN_CHECK(add_zeros(shard::kTrailerBytes));
+  TARN_CHECK(flush());
+  TARN_CHECK(writer_->prepare());
+  TARN_CHECK(verify(shard, name));
+  return std::move(writer_);
+}
+
+Result<void> ShardAssembler::add_record(std::span<const std::byte> bytes) {
+  base::Decoder from(bytes);
+  const plan::RecordHead head = plan::read_record(from, parts_);
+  TARN_ASSERT(!from.failed());  // it was checked when it arrived
+  const bool single = !head.loose && parts_.extents.size() == 1;
+  expected_.push_back(single ? parts_.extents[0].hash : 0);
+  if (!single) begin_sample();
+  for (const auto& extent : parts_.extents) {
+    const DsortSource& source = sources_[head.source];
+    Check check;
+    check.hash = extent.hash;
+    check.key = head.key;
+    check.source = head.source;
+    TARN_CHECK(add_data({source.rank, source.disk}, source.extents, extent.offset, extent.length_bytes, check));
+  }
+  for (const auto& member : parts_.members) TARN_CHECK(add_loose(member, head.key));
+  if (!single) end_sample();
+  return {};
+}
+
+Result<void> ShardAssembler::add_loose(const plan::LooseMember& member, std::string_view key) {
+  TARN_CHECK(add_bytes(shard::make_tar_headers(member.name, member.size_bytes)));
+  Check check;
+  check.kind = Check::Kind::loose;
+  check.checksum = member.checksum;
+  check.key = key;
+  TARN_CHECK(add_data({member.rank, member.disk}, member.extents, 0, member.size_bytes, check));
+  return add_zeros(shard::padded(member.size_bytes) - member.size_bytes);
+}
+
+template <class Extents>
+Result<void> ShardAssembler::add_data(Origin origin, const Extents& extents, std::uint64_t offset, std::uint64_t length_bytes, Check check) {
+  check.first = true;
+  while (length_bytes > 0) {
+    if (filled_ == window_.size()) TARN_CHECK(flush());
+    const std::size_t piece = std::min<std::uint64_t>(length_bytes, window_.size() - filled_);
+    add_requests(origin, extents, offset, std::span(window_).subspan(filled_, piece));
+    check.begin = filled_;
+    check.end = filled_ + piece;
+    check.last = piece == length_bytes;
+    checks_.push_back(check);
+    check.first = false;
+    filled_ += piece;
+    offset += piece;
+    length_bytes -= piece;
+  }
+  return {};
+}
+
+template <class Extents>
+void ShardAssembler::add_requests(Origin origin, const Extents& extents, std::uint64_t offset, std::span<std::byte> target) {
+  for (const auto& extent : extents) {
+    if (offset >= extent.length_bytes) {
+      offset -= extent.length_bytes;
+      continue;
+    }
+    const std::size_t piece = std::min<std::uint64_t>(extent.length_bytes - offset, target.size());
+    FetchRequest request;
+    request.rank = origin.rank;
+    request.disk = origin.disk;
+    request.volume = extent.volume;
+    request.offset = extent.offset + offset;
+    request.length_bytes = piece;
+    request.target = target.data();
+    requests_.push_back(request);
+    target = target.subspan(piece);
+    offset = 0;
+    if (target.empty()) return;
+  }
+  TARN_ASSERT(target.empty());  // an object's extents are as long as the object
+}
+
+Result<void> ShardAssembler::add_bytes(std::span<const std::byte> bytes) {
+  while (!bytes.empty()) {
+    if (filled_ == window_.size()) TARN_CHECK(flush());
+    const std::size_t piece = std::min(bytes.size(), window_.size() - filled_);
+    std::memcpy(window_.data() + filled_, bytes.data(), piece);
+    filled_ += piece;
+    bytes = bytes.subspan(piece);
+  }
+  return {};
+}
+
+Result<void> ShardAssembler::add_zeros(std::uint64_t count) {
+  static constexpr std::array<std::byte, shard::kTrailerBytes> kZeros{};
+  TARN_ASSERT(count <= kZeros.size());
+  return add_bytes(std::span(kZeros).first(count));
+}
+
+void ShardAssembler::begin_sample() {
+  sample_open_ = sample_first_ = true;
+  sample_begin_ = filled_;
+}
+
+/// Cuts off what the open sample has in this window.
+void ShardAssembler::end_sample() {
+  Check check;
+  check.kind = Check::Kind::sample;
+  check.begin = sample_begin_;
+  check.end = filled_;
+  check.first = sample_first_;
+  check.last = true;
+  check.slot = expected_.size() - 1;
+  checks_.push_back(check);
+  sample_open_ = false;
+}
+
+Result<void> ShardAssembler::flush() {
+  if (control_->stopped()) return fail(ErrorCode::aborted, "dsort: stopped");
+  if (sample_open_) {  // goes on in the next window
+    end_sample();
+    checks_.back().last = false;
+    sample_open_ = true;
+    sample_first_ = false;
+    sample_begin_ = 0;
+  }
+  TARN_CHECK(job_.context.fetcher.fetch(requests_));
+  for (const Check& check : checks_) TARN_CHECK(check_piece(check));
+  TARN_CHECK(writer_->write(std::span(window_).first(filled_)));
+  control_->add(filled_);
+  filled_ = 0;
+  requests_.clear();
+  checks_.clear();
+  return {};
+}
+
+Result<void> ShardAssembler::check_piece(const Check& check) {
+  const auto bytes = std::span<const std::byte>(window_).subspan(check.begin, check.end - check.begin);
+  const bool whole = check.first && check.last;
+  bool good = true;
+  if (check.kind == Check::Kind::loose) {
+    if (check.first && !whole) loose_checksum_.reset();
+    if (!whole) loose_checksum_.update(bytes);
+    good = !check.last || (whole ? base::xxh3_128(bytes) : loose_checksum_.digest()) == check.checksum;
+  } else {
+    base::HashStream& stream = check.kind == Check::Kind::part ? part_hash_ : sample_hash_;
+    if (check.first && !whole) stream.reset();
+    if (!whole) stream.update(bytes);
+    if (check.last) {
+      const std::uint64_t hash = whole ? base::xxh3_64(bytes) : stream.digest();
+      if (check.kind == Check::Kind::sample)
+        expected_[check.slot] = hash;
+      else
+        good = hash == check.hash;
+    }
+  }
+  if (good) return {};
+  const std::string from = check.source < sources_.size() ? "shard '" + sources_[check.source].name + "'" : "a loose object";
+  return fail(ErrorCode::corrupt, "dsort: the bytes of sample '" + std::string(check.key.substr(0, 300)) + "' from " + from +
+                                      " are not what they were when it was indexed; was it replaced, or is a disk failing?");
+}
+
+Result<void> ShardAssembler::verify(const PlannedShard& shard, const std::string& name) {
+  std::size_t next = 0;
+  const auto wrong = [&](std::string_view what) {
+    return fail(ErrorCode::corrupt, "dsort: output shard '" + name + "' is not what was written: " + std::string(what));
+  };
+  const shard::ShardReadFn read = [&](std::uint64_t offset, std::span<std::byte> target) -> Result<std::size_t> {
+    if (control_->stopped()) return fail(ErrorCode::aborted, "dsort: stopped");
+    return writer_->read_back(offset, target);
+  };
+  const shard::SampleFn compare = [&](const shard::Sample& sample) -> Result<void> {
+    if (next == shard.runs.size()) return wrong("it has too many samples");
+    base::Decoder from(shard.runs[next]);
+    const plan::RecordHead head = plan::read_head(from);
+    if (sample.key != head.key || sample.members != head.members || sample.extents.size() != 1)
+      return wrong("sample '" + std::string(head.key.substr(0, 300)) + "' is not where it belongs");
+    if (sample.extents[0].hash != expected_[next]) return wrong("sample '" + std::string(head.key.substr(0, 300)) + "' has other bytes");
+    ++next;
+    return {};
+  };
+  auto counts = shard::index_shard(name, shard.tar_bytes + shard::kTrailerBytes, read, compare, window_);
+  if (!counts) return fail(std::move(counts).error());
+  if (next != shard.runs.size()) return wrong("samples are missing");
+  return {};
+}
+
+}  // namespace tarn::mpi
