@@ -61,9 +61,11 @@ void Engine::listen(MPI_Comm comm, Listener& listener) {
 Result<void> Engine::start() {
   if (!wake_) return fail(base::errno_error(errno, "create", "an eventfd"));
   if (!options_.own_thread) return {};
+  threaded_.store(true);
   try {
     thread_ = std::thread([this] { run(); });
   } catch (const std::system_error& error) {
+    threaded_.store(false);
     return fail(ErrorCode::io, std::string("cannot start the service thread: ") + error.what());
   }
   return {};
@@ -103,7 +105,7 @@ void Engine::watch(MPI_Request request, Buffer buffer, Completion completion) {
 }
 
 bool Engine::wait(Event& event, Clock::time_point deadline) {
-  if (options_.own_thread || !ApplicationCall::active()) return event.wait_until(deadline);
+  if (threaded_.load() || !ApplicationCall::active()) return event.wait_until(deadline);
   auto last_work = Clock::now();
   microseconds pause{0};
   while (!event.is_set()) {
@@ -121,7 +123,7 @@ bool Engine::wait(Event& event, Clock::time_point deadline) {
 }
 
 bool Engine::drive() {
-  if (options_.own_thread) return false;
+  if (threaded_.load()) return false;
   const std::lock_guard lock(turn_mutex_);
   return turn();
 }

@@ -57,7 +57,8 @@ class Engine {
 
   /// Messages on `comm` go to `listener` from now on. Before start().
   void listen(MPI_Comm comm, Listener& listener);
-  /// Starts the service thread, if the engine is to have one. @errors io (no eventfd, no thread).
+  /// Starts the service thread, if the engine is to have one; until then the caller makes the turns.
+  /// @errors io (no eventfd, no thread).
   [[nodiscard]] Result<void> start();
   /// Ends the service thread. Work that is still queued is dropped. Idempotent.
   void stop() noexcept;
@@ -76,7 +77,6 @@ class Engine {
   /// One turn by the application, where there is no service thread. @return whether there was anything to do.
   bool drive();
 
-  [[nodiscard]] bool own_thread() const noexcept { return options_.own_thread; }
   /// Requests that MPI has not ended yet. Engine's thread, or after stop().
   [[nodiscard]] std::size_t outstanding() const noexcept { return requests_.size(); }
 
@@ -107,6 +107,7 @@ class Engine {
   std::atomic<bool> sleeping_{false};
   std::atomic<bool> stopping_{false};
   std::thread thread_;
+  std::atomic<bool> threaded_{false};  // the service thread makes the turns
 
   std::mutex turn_mutex_;  // without a service thread: whose turn it is
 

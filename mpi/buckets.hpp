@@ -1,0 +1,60 @@
+// buckets.hpp - which buckets there are: known to every rank, recorded on every disk, changed through rank 0.
+// Level 6 (mpi). Any thread. Rank 0 is the sequencer, so that two ranks that make or remove the same bucket at
+// the same time see one order.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <mutex>
+#include <shared_mutex>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <tarn/object.hpp>
+#include <tarn/result.hpp>
+
+#include "mpi/caller.hpp"
+#include "mpi/peer_service.hpp"
+#include "object/local_store.hpp"
+
+namespace tarn::mpi {
+
+class Buckets {
+ public:
+  /// `local` is null on a rank without disks. All live as long as this does.
+  Buckets(Caller& caller, RankId rank, int ranks, object::LocalStore* local) : caller_(caller), rank_(rank), ranks_(ranks), local_(local) {}
+
+  void add_to(PeerService& service);
+  /// What open() found on all disks; makes on this rank's disks what is missing there. Before any other call.
+  [[nodiscard]] Result<void> adopt(const std::vector<BucketInfo>& all);
+
+  [[nodiscard]] bool has(std::string_view bucket) const;
+  [[nodiscard]] std::vector<BucketInfo> list() const;
+  /// On all ranks when it returns. @errors exists, invalid; what a disk says, and then it is on none.
+  [[nodiscard]] Result<void> create(std::string_view bucket);
+  /// @errors bucket_not_found, busy (not empty).
+  [[nodiscard]] Result<void> remove(std::string_view bucket);
+
+ private:
+  enum class Step : std::uint8_t { create = 1, check_empty, remove };
+
+  // On rank 0:
+  [[nodiscard]] Result<void> create_everywhere(const std::string& bucket);
+  [[nodiscard]] Result<void> remove_everywhere(const std::string& bucket);
+  /// Runs a step on every rank. @return the first error, after all have answered.
+  [[nodiscard]] Result<void> everywhere(Step step, const std::string& bucket, std::int64_t created_ns);
+  // On each rank:
+  [[nodiscard]] Result<void> apply(Step step, const std::string& bucket, std::int64_t created_ns);
+
+  Caller& caller_;
+  const RankId rank_;
+  const int ranks_;
+  object::LocalStore* local_;
+
+  std::mutex sequence_;                                     // rank 0: one change at a time
+  mutable std::shared_mutex mutex_;                         // guards known_
+  std::map<std::string, std::int64_t, std::less<>> known_;  // name, time of creation
+};
+
+}  // namespace tarn::mpi

@@ -1,0 +1,54 @@
+// neighbour_files.hpp - volumes of other ranks on this node, opened by this process: reads without a message.
+// Level 6 (mpi). Any thread.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <tarn/result.hpp>
+
+#include "object/local_store.hpp"
+#include "object/object_service.hpp"
+#include "placement/store_map.hpp"
+#include "volume/file_cache.hpp"
+
+namespace tarn::mpi {
+
+class NeighbourFiles {
+ public:
+  /// Opens nothing yet. `rank` is this one.
+  NeighbourFiles(const placement::StoreMap& map, RankId rank);
+
+  /// Whether this rank's volumes can be opened here.
+  [[nodiscard]] bool reaches(RankId rank) const noexcept { return nodes_[static_cast<std::size_t>(rank)]; }
+  /// @errors not_found: the volume is gone (its objects were overwritten meanwhile, or the owner sees another
+  ///         file system); denied, io.
+  [[nodiscard]] Result<std::shared_ptr<const base::File>> volume(RankId rank, std::uint32_t disk, std::uint64_t volume);
+  /// The object's extents, opened. @errors as volume().
+  [[nodiscard]] Result<std::vector<object::FileExtent>> open(RankId rank, const object::StoredObject& stored);
+
+  // Which versions of objects have been checked against their checksum by this process: the newest few thousand.
+  [[nodiscard]] bool verified(RankId rank, const object::StoredObject& stored);
+  void set_verified(RankId rank, const object::StoredObject& stored);
+
+ private:
+  struct Version {
+    RankId rank;
+    std::uint32_t disk;
+    std::uint64_t sequence;
+    auto operator<=>(const Version&) const = default;
+  };
+
+  std::vector<bool> nodes_;                                                                // by rank: on this node
+  std::map<std::pair<RankId, std::uint32_t>, std::unique_ptr<volume::FileCache>> caches_;  // never changes after construction
+  std::mutex mutex_;                                                                       // guards verified_
+  std::set<Version> verified_;
+};
+
+}  // namespace tarn::mpi
