@@ -78,6 +78,17 @@ Result<void> LocalWriter::prepare() {
   return end_body();
 }
 
+Result<std::size_t> LocalWriter::read_back(std::uint64_t offset, std::span<std::byte> target) {
+  if (failed_) return fail(*failed_);
+  if (!ended_ || committed_)
+    return fail(ErrorCode::invalid, member_.name.bucket + "/" + member_.name.key + ": read_back comes between prepare and commit");
+  if (solo_) return solo_->read_back(offset, target);
+  const std::size_t begin = std::min<std::uint64_t>(offset, buffer_.size());
+  const std::size_t size = std::min(target.size(), buffer_.size() - begin);
+  std::copy_n(buffer_.begin() + static_cast<std::ptrdiff_t>(begin), size, target.begin());
+  return size;
+}
+
 Result<ObjectInfo> LocalWriter::commit() {
   if (committed_) return fail(ErrorCode::invalid, member_.name.bucket + "/" + member_.name.key + ": committed twice");
   TARN_CHECK(end_body());

@@ -33,6 +33,8 @@ class LocalWriter final : public ObjectWriter {
   [[nodiscard]] Result<void> write(std::span<const std::byte> bytes) override;
   /// Bodies above 64 KiB leave the memory: for a solo volume that only lacks its name.
   [[nodiscard]] Result<void> prepare() override;
+  /// Bodies that prepare() left in memory are read from there.
+  [[nodiscard]] Result<std::size_t> read_back(std::uint64_t offset, std::span<std::byte> target) override;
   [[nodiscard]] Result<ObjectInfo> commit() override;
 
  private:

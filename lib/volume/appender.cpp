@@ -37,6 +37,13 @@ Result<void> SoloFile::write(std::span<const std::byte> bytes) {
   return {};
 }
 
+Result<std::size_t> SoloFile::read_back(std::uint64_t offset, std::span<std::byte> target) const {
+  TARN_ASSERT(finished_ && !committed_);
+  if (offset >= size_bytes_) return 0;
+  TARN_TRY(const auto file, fs_.open(temporary_path_, base::OpenMode::read));
+  return file->read_at(data_offset_ + offset, target.first(std::min<std::uint64_t>(target.size(), size_bytes_ - offset)));
+}
+
 Result<void> SoloFile::finish() {
   if (finished_) return {};
   const std::uint64_t padding = tar::padded(size_bytes_) - size_bytes_;

@@ -41,6 +41,9 @@ class SoloFile {
   [[nodiscard]] Result<void> write(std::span<const std::byte> bytes);
   /// Pads, writes the archive's trailer and closes the file.
   [[nodiscard]] Result<void> finish();
+  /// Finished, not yet committed: the object's bytes as they lie in the file. @return fewer than asked only at the end.
+  /// @cost opens the file each time: no descriptor is held between finish() and commit.
+  [[nodiscard]] Result<std::size_t> read_back(std::uint64_t offset, std::span<std::byte> target) const;
   [[nodiscard]] std::uint64_t size_bytes() const noexcept { return size_bytes_; }
 
  private:
