@@ -1,0 +1,39 @@
+#!/bin/bash
+# What takes too long for every change: the suite again and again, ThreadSanitizer, clang-tidy on all sources.
+#   tests/slow.sh [--no-install] [--repeat N] [--build-dir DIR]
+# --repeat: how often the suite must pass (default 5). Takes an hour or more.
+set -euo pipefail
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+# shellcheck source=tests/support/environment.sh
+. "$root/tests/support/environment.sh"
+
+install=yes
+repeat=5
+build_dir=$root/build
+while [[ $# -gt 0 ]]; do
+  case $1 in
+    --no-install) install=no ;;
+    --repeat) repeat=${2:?--repeat needs a number}; shift ;;
+    --build-dir) build_dir=${2:?--build-dir needs a directory}; shift ;;
+    -h | --help) sed -n '2,4s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 0 ;;
+    *) echo "slow.sh: unknown option '$1' (--help lists them)" >&2; exit 64 ;;
+  esac
+  shift
+done
+mkdir -p "$build_dir"
+build_dir=$(cd "$build_dir" && pwd)
+[[ $install == no ]] || "$root/tests/install-deps.sh" build test lint
+cd "$root"
+
+echo "== the suite, $repeat times"
+tests/run.sh --no-install --quick --build-dir "$build_dir" -- --repeat "until-fail:$repeat"
+
+echo "== ThreadSanitizer: everything that needs no MPI"
+cmake --preset tsan -B "$build_dir/tsan" >"$build_dir/tsan.log" 2>&1 || { tail -n 30 "$build_dir/tsan.log" >&2; exit 1; }
+cmake --build "$build_dir/tsan" --parallel "$(nproc)" >"$build_dir/tsan.log" 2>&1 || { tail -n 60 "$build_dir/tsan.log" >&2; exit 1; }
+ctest --test-dir "$build_dir/tsan" --output-on-failure --no-tests=error --label-regex 'unit|http' --timeout 1800
+
+echo "== clang-tidy"
+tests/tidy/clang_tidy.sh "$build_dir/dev"
+echo "PASSED: the slow tests"
