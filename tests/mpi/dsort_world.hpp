@@ -1,0 +1,144 @@
+// dsort_world.hpp - a store of several ranks in one process, with what is needed to run dsort on it.
+#pragma once
+
+#include <atomic>
+#include <cstring>
+#include <map>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "base/text.hpp"
+#include "mpi/dsort.hpp"
+#include "object/local_store.hpp"
+#include "placement/placement.hpp"
+#include "shard/tar_format.hpp"
+#include "support/temporary_directory.hpp"
+#include "thread_ranks.hpp"
+
+namespace tarn::tests {
+
+/// Reads every rank's volumes directly.
+class DirectFetcher final : public mpi::Fetcher {
+ public:
+  explicit DirectFetcher(const std::vector<std::unique_ptr<object::LocalStore>>& stores) : stores_(stores) {}
+  Result<void> fetch(std::span<const mpi::FetchRequest> requests) override {
+    for (const auto& request : requests) {
+      auto file = stores_[static_cast<std::size_t>(request.rank)]->volume_file(request.disk, request.volume);
+      if (!file) return fail(file.error());
+      auto got = (*file)->read_at(request.offset, std::span(request.target, request.length_bytes));
+      if (!got) return fail(got.error());
+      if (*got != request.length_bytes) return fail(ErrorCode::out_of_range, "short volume");
+      if (spoil_next && request.length_bytes > 700 && spoil_next.exchange(false)) request.target[600] ^= std::byte{1};
+    }
+    return {};
+  }
+  std::atomic<bool> spoil_next{false};
+
+ private:
+  const std::vector<std::unique_ptr<object::LocalStore>>& stores_;
+};
+
+using Objects = std::map<std::string, std::string>;  // key -> bytes
+
+class DsortWorld {
+ public:
+  /// @param fs_of  a file system for a rank's store; null: the real one.
+  explicit DsortWorld(int ranks, int disks = 1, base::FileSystem* fs_of_last = nullptr) : fetcher(stores) {
+    auto map = std::make_shared<placement::StoreMap>();
+    map->store_id = base::Uuid::random();
+    for (int r = 0; r < ranks; ++r) {
+      object::LocalStoreOptions options;
+      for (int d = 0; d < disks; ++d) options.directories.push_back(directory.file("r" + std::to_string(r) + "d" + std::to_string(d)));
+      options.weight = 1000;
+      const bool last = r + 1 == ranks && fs_of_last != nullptr;
+      stores.push_back(object::LocalStore::open(options, last ? *fs_of_last : base::posix_file_system()).value());
+      if (!stores.back()->adopt(map->store_id)) throw std::runtime_error("adopt");
+      map->ranks.push_back({r, "host", "node", ""});
+      std::uint32_t index = 0;
+      for (const auto& disk : stores.back()->disks()) map->disks.push_back({disk.id, 1000, r, index++, disk.directory});
+    }
+    std::sort(map->disks.begin(), map->disks.end(), [](const auto& a, const auto& b) { return a.id < b.id; });
+    map_ = map;
+  }
+
+  void create_bucket(const std::string& bucket) {
+    for (auto& store : stores)
+      if (!store->create_bucket(bucket, 1)) throw std::runtime_error("create_bucket");
+  }
+  void put(const std::string& bucket, const std::string& key, std::string_view bytes) {
+    const auto& disk = map_->disks[placement::home_disk(*map_, bucket, key)];
+    (void)stores[static_cast<std::size_t>(disk.rank)]
+        ->put(disk.index, {bucket, key}, std::as_bytes(std::span(bytes.data(), bytes.size())), {})
+        .value();
+  }
+  void put_all(const std::string& bucket, const Objects& objects) {
+    create_bucket(bucket);
+    for (const auto& [key, bytes] : objects) put(bucket, key, bytes);
+  }
+
+  /// All ranks; each must return the same outcome, which is what this returns.
+  Result<DsortReport> dsort(const DsortSpec& spec, unsigned threads = 2) {
+    std::vector<Result<DsortReport>> outcomes(stores.size(), fail(ErrorCode::internal, "did not run"));
+    run_ranks(static_cast<int>(stores.size()), [&](mpi::Collectives& collectives) {
+      const auto r = static_cast<std::size_t>(collectives.rank());
+      mpi::DsortContext context{collectives, fetcher, stores[r].get(), map_, threads};
+      const DsortProgressFn on_progress = r == 0 ? progress : DsortProgressFn{};
+      outcomes[r] = mpi::run_dsort(context, spec, on_progress, abort);
+    });
+    for (const auto& outcome : outcomes) {
+      const bool same = outcome.has_value() == outcomes[0].has_value() &&
+                        (outcome ? outcome->shards == outcomes[0]->shards && outcome->warnings == outcomes[0]->warnings &&
+                                       outcome->output_bytes == outcomes[0]->output_bytes && outcome->samples == outcomes[0]->samples
+                                 : outcome.error().message == outcomes[0].error().message);
+      if (!same)
+        return fail(ErrorCode::internal, "ranks disagree: " + (outcome ? "success" : outcome.error().message) + " / " +
+                                             (outcomes[0] ? "success" : outcomes[0].error().message));
+    }
+    return outcomes[0];
+  }
+
+  /// What the bucket holds on all ranks, every object on its home disk.
+  [[nodiscard]] Objects objects(const std::string& bucket) const {
+    Objects all;
+    for (std::size_t r = 0; r < stores.size(); ++r) {
+      if (!stores[r]->has_bucket(bucket)) continue;
+      (void)stores[r]->for_each(bucket, "", [&](const object::StoredObject& object) {
+        const auto& home = map_->disks[placement::home_disk(*map_, bucket, object.info.key)];
+        const auto bytes = stores[r]->get(object.disk, {bucket, object.info.key}).value();
+        const bool at_home = home.rank == static_cast<RankId>(r) && home.index == object.disk;
+        all[object.info.key] = at_home ? std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size()) : "misplaced";
+        return true;
+      });
+    }
+    return all;
+  }
+  [[nodiscard]] bool has_bucket(const std::string& bucket) const {
+    return std::any_of(stores.begin(), stores.end(), [&](const auto& store) { return store->has_bucket(bucket); });
+  }
+  [[nodiscard]] std::size_t temporary_files() const {
+    std::size_t count = 0;
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(directory.path()))
+      if (entry.path().extension() == ".tmp") ++count;
+    return count;
+  }
+
+  TemporaryDirectory directory;
+  std::vector<std::unique_ptr<object::LocalStore>> stores;
+  DirectFetcher fetcher;
+  std::atomic<bool> abort{false};
+  DsortProgressFn progress;
+
+ private:
+  std::shared_ptr<const placement::StoreMap> map_;
+};
+
+inline void append_member(std::string& archive, std::string_view name, std::string_view data) {
+  const auto headers = shard::make_tar_headers(name, data.size());
+  archive.append(reinterpret_cast<const char*>(headers.data()), headers.size());
+  archive.append(data);
+  archive.resize(shard::padded(archive.size()));
+}
+
+}  // namespace tarn::tests
