@@ -11,6 +11,7 @@
 #include "base/limits.hpp"
 #include "base/text.hpp"
 #include "http/client_transport.hpp"
+#include "http/stats_json.hpp"
 #include "placement/map_json.hpp"
 #include "placement/placement.hpp"
 #include "s3/list_parse.hpp"
@@ -273,6 +274,11 @@ Result<void> Client::abort_sort(std::string_view id) {
   ClientRequest request{.method = "DELETE", .target = "/v1/sort/abort?id=" + base::percent_encode(id, false)};
   TARN_CHECK(impl_->text(std::move(request), "abort dsort " + std::string(id)));
   return {};
+}
+
+Result<StoreStats> Client::stats() {
+  TARN_TRY(const base::Json json, impl_->json({.method = "GET", .target = "/-/stats"}, "the store's counters"));
+  return stats_from_json(json);
 }
 
 Result<std::string> Client::fetch_text(const std::string& url, std::string_view path) {

@@ -15,6 +15,7 @@
 
 #include <tarn/object.hpp>
 #include <tarn/result.hpp>
+#include <tarn/store.hpp>
 
 #include "base/json.hpp"
 #include "http/client_body.hpp"
@@ -62,6 +63,8 @@ class Client {
   [[nodiscard]] Result<void> abort_sort(std::string_view id);
 
   [[nodiscard]] Result<std::shared_ptr<const placement::StoreMap>> map();
+  /// Counters of all ranks.
+  [[nodiscard]] Result<StoreStats> stats();
   /// A text of one rank, as "/-/health" or "/-/metrics"; `url` is one of the map's. A status that is not 200 is an error.
   [[nodiscard]] Result<std::string> fetch_text(const std::string& url, std::string_view path);
 

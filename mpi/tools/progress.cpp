@@ -43,7 +43,8 @@ std::string format_duration(double seconds) {
   return text;
 }
 
-Progress::Progress(std::string label, std::uint64_t total, Unit unit) : visible_(is_terminal()), unit_(unit), label_(std::move(label)), total_(total) {}
+Progress::Progress(std::string label, std::uint64_t total, Unit unit)
+    : visible_(is_terminal()), unit_(unit), label_(std::move(label)), total_(total) {}
 
 Progress::~Progress() {
   const std::lock_guard lock(mutex_);

@@ -1,0 +1,62 @@
+#include "http/stats_json.hpp"
+
+#include <string_view>
+#include <utility>
+
+namespace tarn::http {
+
+namespace {
+
+std::uint64_t number(const base::Json& object, std::string_view name) {
+  return base::json_u64(object, name).value_or(0);
+}
+
+}  // namespace
+
+base::JsonObject stats_to_json(const StoreStats& stats) {
+  base::JsonArray per_rank;
+  for (const auto& rank : stats.per_rank)
+    per_rank.push_back(base::JsonObject{{"rank", rank.rank},
+                                        {"host", rank.host},
+                                        {"node", rank.node},
+                                        {"url", rank.url},
+                                        {"disks", rank.disks},
+                                        {"objects", rank.objects},
+                                        {"object_bytes", rank.object_bytes},
+                                        {"disk_free_bytes", rank.disk_free_bytes}});
+  return {{"objects", stats.objects},
+          {"object_bytes", stats.object_bytes},
+          {"disk_capacity_bytes", stats.disk_capacity_bytes},
+          {"disk_free_bytes", stats.disk_free_bytes},
+          {"ranks", stats.ranks},
+          {"nodes", stats.nodes},
+          {"per_rank", std::move(per_rank)}};
+}
+
+Result<StoreStats> stats_from_json(const base::Json& json) {
+  const base::JsonObject* fields = json.if_object();
+  const base::Json* per_rank = fields == nullptr ? nullptr : fields->if_contains("per_rank");
+  if (per_rank == nullptr || !per_rank->is_array()) return fail(ErrorCode::invalid, "the store's counters are not as expected: no 'per_rank'");
+  StoreStats stats;
+  stats.objects = number(json, "objects");
+  stats.object_bytes = number(json, "object_bytes");
+  stats.disk_capacity_bytes = number(json, "disk_capacity_bytes");
+  stats.disk_free_bytes = number(json, "disk_free_bytes");
+  stats.ranks = static_cast<int>(number(json, "ranks"));
+  stats.nodes = static_cast<int>(number(json, "nodes"));
+  for (const base::Json& item : per_rank->get_array()) {
+    StoreStats::PerRank rank;
+    rank.rank = static_cast<RankId>(number(item, "rank"));
+    rank.host = base::json_string(item, "host").value_or("");
+    rank.node = base::json_string(item, "node").value_or("");
+    rank.url = base::json_string(item, "url").value_or("");
+    rank.disks = number(item, "disks");
+    rank.objects = number(item, "objects");
+    rank.object_bytes = number(item, "object_bytes");
+    rank.disk_free_bytes = number(item, "disk_free_bytes");
+    stats.per_rank.push_back(std::move(rank));
+  }
+  return stats;
+}
+
+}  // namespace tarn::http

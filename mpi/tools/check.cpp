@@ -1,0 +1,79 @@
+// check.cpp - `tarn check`: reads a whole disk and names what is damaged; rebuilds an index from the volumes.
+// Level 7 (tools). Needs no running store; the disk must not be in use.
+#include <iostream>
+
+#include "base/error.hpp"
+#include "base/json.hpp"
+#include "base/text.hpp"
+#include "mpi/tools/command_line.hpp"
+#include "mpi/tools/commands.hpp"
+#include "mpi/tools/progress.hpp"
+#include "object/check.hpp"
+
+namespace tarn::tools {
+
+namespace {
+
+base::JsonObject to_json(const object::CheckReport& report) {
+  base::JsonArray damaged;
+  for (const auto& object : report.damaged)
+    damaged.push_back(base::JsonObject{{"bucket", object.bucket}, {"key", object.key}, {"reason", object.reason}, {"readable", object.readable}});
+  base::JsonArray troubles;
+  for (const std::string& trouble : report.troubles) troubles.emplace_back(trouble);
+  return {{"directory", report.directory},       {"healthy", report.healthy()},       {"volumes", report.volumes},
+          {"volume_bytes", report.volume_bytes}, {"members", report.members},         {"objects", report.objects},
+          {"object_bytes", report.object_bytes}, {"stale_bytes", report.stale_bytes}, {"rebuilt", report.rebuilt},
+          {"damaged", std::move(damaged)},       {"troubles", std::move(troubles)}};
+}
+
+void print_report(const object::CheckReport& report) {
+  for (const auto& object : report.damaged)
+    std::cout << (object.readable ? "at risk: " : "damaged: ") << format_tarn_url({object.bucket, object.key}) << ": " << object.reason << "\n";
+  for (const std::string& trouble : report.troubles) std::cout << "trouble: " << trouble << "\n";
+  std::cout << report.directory << ": " << report.objects << " objects, " << base::format_size(report.object_bytes) << " in " << report.volumes
+            << " volumes";
+  if (report.stale_bytes > 0) std::cout << " (" << base::format_size(report.stale_bytes) << " of old versions)";
+  if (report.rebuilt) std::cout << ", index rebuilt";
+  std::cout << (report.healthy() ? ": healthy\n" : "\n");
+}
+
+Result<object::CheckReport> check_directory(const std::string& directory, const object::CheckOptions& options) {
+  Progress progress("check " + directory, 0, Progress::Unit::bytes);
+  return object::check_disk(directory, options,
+                            [&](const object::CheckProgress& now) { progress.set("check " + directory, now.bytes_done, now.bytes_total); });
+}
+
+}  // namespace
+
+Result<int> run_check(const Arguments& arguments) {
+  object::CheckOptions options;
+  bool json = false;
+  CommandLine line(
+      "check DIR... [--rebuild] [--json]",
+      "Verifies everything on a disk (a directory given to `tarn serve --dir`) while no store uses it: every header, every byte against\n"
+      "its checksum, the index against the volumes. Exit code 65 when something is damaged.",
+      "tarn check /scratch/tarn-0\n"
+      "tarn check --rebuild /scratch/tarn-0 (make the index anew from the volumes)\n"
+      "tarn check --json /scratch/tarn-* | jq '.[].damaged'");
+  line.options().add_options()("rebuild", po::bool_switch(&options.rebuild), "make the index anew from the volumes first")(
+      "json", po::bool_switch(&json), "one JSON array with a report for each directory");
+  TARN_TRY(const bool go_on, line.parse(arguments, 1, kAnyNumber));
+  if (!go_on) return 0;
+  base::JsonArray reports;
+  std::uint64_t unhealthy = 0;
+  for (const std::string& directory : line.operands()) {
+    TARN_TRY(const auto report, check_directory(directory, options));
+    if (!report.healthy()) ++unhealthy;
+    if (json)
+      reports.push_back(to_json(report));
+    else
+      print_report(report);
+  }
+  if (json) std::cout << base::pretty_json(reports);
+  if (unhealthy > 0)
+    return fail(ErrorCode::corrupt, std::to_string(unhealthy) + " of " + std::to_string(line.operands().size()) +
+                                        (line.operands().size() == 1 ? " disk" : " disks") + " not healthy");
+  return 0;
+}
+
+}  // namespace tarn::tools

@@ -1,0 +1,118 @@
+// dsort.cpp - `tarn dsort`: asks a running store to sort, or (inside mpirun, with --dir) opens one and sorts in it.
+// Level 7 (tools).
+#include "mpi/tools/dsort_request.hpp"
+
+#include <csignal>
+#include <ctime>
+#include <iostream>
+
+#include "base/error.hpp"
+#include "base/text.hpp"
+#include "mpi/tools/commands.hpp"
+#include "mpi/tools/job.hpp"
+#include "mpi/tools/progress.hpp"
+#include "mpi/tools/remote.hpp"
+#include "plan/dsort_spec.hpp"
+
+namespace tarn::tools {
+
+namespace {
+
+volatile std::sig_atomic_t interrupted = 0;
+
+void on_interrupt(int) {
+  interrupted = 1;
+}
+
+void print_report(const base::Json& report, bool json) {
+  if (json) {
+    std::cout << base::pretty_json(report);
+    return;
+  }
+  const auto number = [&](const char* name) { return base::json_u64(report, name).value_or(0); };
+  const base::Json* seconds = report.is_object() ? report.get_object().if_contains("seconds") : nullptr;
+  boost::json::error_code ignored;
+  const double elapsed = seconds == nullptr ? 0 : seconds->to_number<double>(ignored);
+  std::cout << "dsort: " << number("samples") << " samples of " << number("input_objects") << " objects into " << number("shards") << " shards, "
+            << base::format_size(number("output_bytes")) << " in " << format_duration(elapsed) << " (" << format_rate(number("output_bytes"), elapsed)
+            << ")\n";
+  if (const auto* fields = report.if_object(); fields != nullptr && fields->contains("warnings") && fields->at("warnings").is_array())
+    for (const base::Json& warning : fields->at("warnings").get_array())
+      if (warning.is_string()) std::cerr << "tarn dsort: warning: " << std::string_view(warning.get_string()) << "\n";
+}
+
+Error job_error(const base::Json& status, const std::string& id) {
+  const base::Json* error = status.is_object() ? status.get_object().if_contains("error") : nullptr;
+  if (error == nullptr) return Error(ErrorCode::internal, "job " + id + " failed and does not say why");
+  return Error(base::error_code_of(base::json_string(*error, "code").value_or("internal")),
+               base::json_string(*error, "message").value_or("job " + id + " failed"));
+}
+
+/// Polls until the job has ended; an interrupt (^C) aborts it.
+Result<base::Json> wait_for(http::Client& client, const std::string& id) {
+  Progress progress("dsort", 0, Progress::Unit::steps);
+  long wait_ms = 20;
+  for (;;) {
+    TARN_TRY(const base::Json status, client.sort_status(id));
+    const std::string state = base::json_string(status, "state").value_or("");
+    if (state == "finished") {
+      const base::Json* report = status.get_object().if_contains("report");
+      return report == nullptr ? base::Json(base::JsonObject{}) : *report;
+    }
+    if (state == "failed") return fail(job_error(status, id));
+    if (state == "aborted") return fail(ErrorCode::aborted, "job " + id + " was aborted");
+    if (state != "running") return fail(ErrorCode::internal, "job " + id + " is in the unknown state '" + state + "'");
+    progress.set("dsort " + base::json_string(status, "phase").value_or(""), base::json_u64(status, "done").value_or(0),
+                 base::json_u64(status, "total").value_or(0));
+    const timespec pause{wait_ms / 1000, wait_ms % 1000 * 1'000'000};
+    ::nanosleep(&pause, nullptr);  // a signal ends it early
+    wait_ms = std::min(wait_ms * 3 / 2, 500L);
+    if (interrupted != 0) {
+      TARN_CHECK(client.abort_sort(id));
+      return fail(ErrorCode::aborted, "job " + id + " is being aborted; nothing of its output appears");
+    }
+  }
+}
+
+Result<int> sort_remotely(const DsortRequest& request) {
+  TARN_TRY(const auto client, connect(request.endpoint_file));
+  const std::string& bucket = request.spec.output_bucket.empty() ? request.spec.input.bucket : request.spec.output_bucket;
+  if (!request.spec.dry_run)
+    if (auto created = client->create_bucket(bucket); !created && created.error().code != ErrorCode::exists) return fail(created.error());
+  struct sigaction action {};
+  action.sa_handler = on_interrupt;
+  ::sigaction(SIGINT, &action, nullptr);
+  TARN_TRY(const std::string id, client->start_sort(plan::dsort_spec_to_json(request.spec)));
+  TARN_TRY(const base::Json report, wait_for(*client, id));
+  print_report(report, request.json);
+  return 0;
+}
+
+Result<int> sort_in_job(const DsortRequest& request) {
+  StoreOptions options;
+  options.directories = request.directories;
+  return run_in_job(options, [&](Store& store) -> Result<int> {
+    const std::string& bucket = request.spec.output_bucket.empty() ? request.spec.input.bucket : request.spec.output_bucket;
+    if (store.rank() == 0 && !request.spec.dry_run)  // a failure shows in the sort itself, on every rank
+      static_cast<void>(store.create_bucket(bucket));
+    std::optional<Progress> progress;
+    if (store.rank() == 0) progress.emplace("dsort", 0, Progress::Unit::steps);
+    auto report = store.dsort(request.spec, [&](const DsortProgress& now) {
+      if (progress) progress->set("dsort " + std::string(now.phase), now.done, now.total);
+    });
+    progress.reset();
+    if (!report) return fail(std::move(report).error());
+    if (store.rank() == 0) print_report(plan::dsort_report_to_json(*report), request.json);
+    return 0;
+  });
+}
+
+}  // namespace
+
+Result<int> run_dsort(const Arguments& arguments) {
+  TARN_TRY(const auto request, parse_dsort_request(arguments));
+  if (!request) return 0;
+  return request->directories.empty() ? sort_remotely(*request) : sort_in_job(*request);
+}
+
+}  // namespace tarn::tools

@@ -1,0 +1,39 @@
+// job.hpp - a store opened by the ranks of this very job: MPI's beginning and end, errors said once.
+// Level 7 (tools). Main thread only. The only place of the tool that initialises MPI.
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include <tarn/options.hpp>
+#include <tarn/result.hpp>
+#include <tarn/store.hpp>
+
+namespace tarn::tools {
+
+/// This process's place in its job, before and without MPI: from the launcher's environment.
+[[nodiscard]] bool is_first_rank();
+
+/// MPI_Init_thread ... MPI_Finalize around a scope. With less than MPI_THREAD_MULTIPLE the job is told why it cannot go on.
+class MpiScope {
+ public:
+  MpiScope();
+  ~MpiScope();
+  MpiScope(const MpiScope&) = delete;
+  MpiScope& operator=(const MpiScope&) = delete;
+  [[nodiscard]] int rank() const noexcept { return rank_; }
+  [[nodiscard]] int size() const noexcept { return size_; }
+  [[nodiscard]] int thread_level() const noexcept { return thread_level_; }
+
+ private:
+  int rank_ = 0, size_ = 1, thread_level_ = 0;
+};
+
+/// Collective over MPI_COMM_WORLD: opens a store, runs `work` on every rank, closes the store.
+/// @return the outcome of the first rank that failed, on every rank; only rank 0's error keeps its text, so that it is said once.
+[[nodiscard]] Result<int> run_in_job(const StoreOptions& options, const std::function<Result<int>(Store&)>& work);
+
+/// Collective over MPI_COMM_WORLD: the first failing rank's error on every rank, its text on rank 0 only.
+[[nodiscard]] Result<int> agree_in_job(Result<int> mine);
+
+}  // namespace tarn::tools

@@ -1,0 +1,134 @@
+// serve.cpp - `tarn serve`: the ranks of this job are a store, until a signal ends it.
+// Level 7 (tools). The main thread waits for signals; the store's own threads do the work.
+#include <mpi.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <ctime>
+#include <filesystem>
+#include <iostream>
+
+#include "base/error.hpp"
+#include "base/file.hpp"
+#include "base/text.hpp"
+#include "job/job_env.hpp"
+#include "job/scratch.hpp"
+#include "mpi/tools/command_line.hpp"
+#include "mpi/tools/commands.hpp"
+#include "mpi/tools/job.hpp"
+#include "mpi/tools/stop_signal.hpp"
+
+namespace tarn::tools {
+
+namespace {
+
+struct ServeArguments {
+  StoreOptions store;
+  std::string ready_file;
+};
+
+Result<RedirectPolicy> parse_redirect(const std::string& text) {
+  if (text == "auto") return RedirectPolicy::automatic;
+  if (text == "always") return RedirectPolicy::always;
+  if (text == "never") return RedirectPolicy::never;
+  return fail(ErrorCode::invalid, "--redirect cannot be '" + text + "'; it is one of auto, always, never");
+}
+
+/// Without --dir: a directory of this job on the best scratch file system. Said by the first rank.
+Result<std::string> default_directory() {
+  const auto environment = job::current_environment();
+  const auto choice = job::choose_scratch(environment, job::probe_directory);
+  if (!choice.chosen) return fail(ErrorCode::not_found, "no scratch directory was found (`tarn doctor` shows where it looked); name one with --dir");
+  const auto& candidate = choice.candidates[*choice.chosen];
+  const std::string parent = candidate.path + "/" + job::scratch_name(job::read_job_env(environment));
+  TARN_CHECK(base::posix_file_system().make_directory(parent));
+  if (is_first_rank())
+    std::cerr << "tarn serve: disks are " << parent << "/rank-{rank} (" << candidate.source << ", " << candidate.facts.file_system.name << ", "
+              << base::format_size(candidate.facts.space.free_bytes) << " free)\n";
+  return parent + "/rank-{rank}";
+}
+
+/// Directories on memory or network file systems are allowed, but not in silence.
+void warn_about_directories(const StoreOptions& options, RankId rank) {
+  if (rank != 0) return;
+  for (const std::string& directory : options.directories) {
+    std::filesystem::path path(base::substitute(directory, "rank", "0"));
+    std::error_code ignored;
+    while (!path.empty() && path != path.root_path() && !std::filesystem::exists(path, ignored)) path = path.parent_path();
+    const std::string existing = path.empty() ? "." : path.string();
+    const std::string warning = job::directory_warning(directory, job::probe_directory(existing));
+    if (!warning.empty()) std::cerr << "tarn serve: warning: " << warning << "\n";
+  }
+}
+
+Result<std::optional<ServeArguments>> parse_serve(const Arguments& arguments) {
+  ServeArguments serve;
+  SidecarOptions& sidecar = serve.store.sidecar;
+  sidecar.enabled = true;
+  sidecar.endpoint_file = "endpoint.json";
+  unsigned port = 0;
+  std::string redirect = "auto";
+  CommandLine line("serve [--dir DIR]... [OPTION...]",
+                   "Makes the ranks of this MPI job one object store and serves it by HTTP until SIGTERM or SIGINT. Each rank owns the directories\n"
+                   "that it is given; {rank} and {node} in their names are substituted. Directories of an earlier run are opened again. Without\n"
+                   "--dir a scratch directory is looked for ($TARN_DIR, $SLURM_TMPDIR, ..., see `tarn doctor`).",
+                   "mpirun -n 4 tarn serve --dir /scratch/tarn-{rank}\n"
+                   "mpirun -n 4 tarn serve --dir /nvme0/{rank} --dir /nvme1/{rank} --bind hsn0 --ready-file ready\n"
+                   "srun --mpi=pmix --overlap --ntasks-per-node=1 tarn serve --endpoint-file $HOME/endpoint.json &");
+  line.options().add_options()("dir", po::value(&serve.store.directories)->value_name("DIR")->composing(),
+                               "a disk of this rank; may be given several times; made when missing")(
+      "port", po::value(&port)->value_name("BASE"), "rank r listens on BASE + r; 0: the system chooses (default)")(
+      "bind", po::value(&sidecar.bind)->value_name("ADDR")->default_value("127.0.0.1"), "address, or network interface (hsn0)")(
+      "endpoint-file", po::value(&sidecar.endpoint_file)->value_name("FILE")->default_value("endpoint.json"),
+      "written by rank 0 when every rank serves: addresses and secrets, mode 0600; removed at the end")(
+      "ready-file", po::value(&serve.ready_file)->value_name("FILE"), "appears when the store can be used, goes away at the end")(
+      "anonymous", po::bool_switch(&sidecar.anonymous), "ask no token of anybody")(
+      "redirect", po::value(&redirect)->value_name("WHEN"), "objects of other ranks: auto (default), always, never redirected")(
+      "node-id-from-rank", po::bool_switch(&serve.store.node_id_from_rank), "every rank counts as a node of its own (tests, demonstrations)")(
+      "threads", po::value(&sidecar.threads)->value_name("N")->default_value(2), "HTTP threads per rank");
+  TARN_TRY(const bool go_on, line.parse(arguments, 0, 0));
+  if (!go_on) return std::nullopt;
+  if (port > 65535) return fail(ErrorCode::invalid, "--port " + std::to_string(port) + ": a port is at most 65535");
+  if (sidecar.threads < 1 || sidecar.threads > 256) return fail(ErrorCode::invalid, "--threads must be 1 to 256");
+  sidecar.port = static_cast<std::uint16_t>(port);
+  TARN_TRY(sidecar.redirect, parse_redirect(redirect));
+  if (serve.store.directories.empty()) {
+    TARN_TRY(serve.store.directories.emplace_back(), default_directory());
+  }
+  return serve;
+}
+
+Result<void> announce(Store& store, const ServeArguments& serve) {
+  TARN_TRY(const StoreStats stats, store.stats());
+  for (const auto& rank : stats.per_rank) {
+    std::cout << "rank " << rank.rank << " of " << stats.ranks << " on node " << rank.node << ": " << rank.url << ", " << rank.disks
+              << (rank.disks == 1 ? " disk, " : " disks, ") << rank.objects << (rank.objects == 1 ? " object" : " objects") << "\n";
+  }
+  std::cout.flush();
+  if (serve.ready_file.empty()) return {};
+  const std::string text = std::filesystem::absolute(serve.store.sidecar.endpoint_file).string() + "\n";
+  return base::write_text_file(base::posix_file_system(), serve.ready_file, text);
+}
+
+}  // namespace
+
+Result<int> run_serve(const Arguments& arguments) {
+  auto parsed = parse_serve(arguments);
+  if (!parsed) return is_first_rank() ? Result<int>(fail(std::move(parsed).error())) : Result<int>(fail(parsed.error().code, ""));
+  if (!*parsed) return 0;
+  const ServeArguments& serve = **parsed;
+  StopSignal::block();  // before MPI and the store start threads, which inherit it
+  return run_in_job(serve.store, [&](Store& store) -> Result<int> {
+    warn_about_directories(serve.store, store.rank());
+    auto announced = agree_in_job([&]() -> Result<int> {
+      if (store.rank() == 0) TARN_CHECK(announce(store, serve));
+      return 0;
+    }());
+    if (!announced) return announced;
+    StopSignal::wait(MPI_COMM_WORLD);
+    if (store.rank() == 0 && !serve.ready_file.empty()) static_cast<void>(base::posix_file_system().remove(serve.ready_file));
+    return 0;
+  });
+}
+
+}  // namespace tarn::tools

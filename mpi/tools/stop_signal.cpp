@@ -1,0 +1,70 @@
+#include "mpi/tools/stop_signal.hpp"
+
+#include <chrono>
+#include <csignal>
+#include <ctime>
+#include <iostream>
+
+#include "base/error.hpp"
+
+namespace tarn::tools {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr long kIdlePauseMs = 200;  // how late a rank without a signal learns of another's
+constexpr long kBusyPauseMs = 1;    // once this rank wants to stop
+constexpr std::chrono::seconds kStopTimeout{20};
+
+sigset_t stop_signals() {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGTERM);
+  sigaddset(&set, SIGINT);
+  return set;
+}
+
+/// @return whether a signal came within the time.
+bool wait_for_signal(long wait_ms) {
+  const sigset_t set = stop_signals();
+  const timespec limit{wait_ms / 1000, wait_ms % 1000 * 1'000'000};
+  return ::sigtimedwait(&set, nullptr, &limit) > 0;
+}
+
+}  // namespace
+
+void StopSignal::block() {
+  const sigset_t set = stop_signals();
+  ::pthread_sigmask(SIG_BLOCK, &set, nullptr);
+}
+
+// Rounds of a non-blocking reduction: each rank contributes whether it has a signal, all see the sum in the same round.
+void StopSignal::wait(MPI_Comm comm) {
+  bool wanted = false;
+  Clock::time_point wanted_since;
+  for (;;) {
+    const int mine = wanted ? 1 : 0;
+    int any = 0;
+    MPI_Request request;
+    MPI_Iallreduce(&mine, &any, 1, MPI_INT, MPI_MAX, comm, &request);
+    int done = 0;
+    while (true) {
+      MPI_Test(&request, &done, MPI_STATUS_IGNORE);
+      if (done != 0 && (any != 0 || wanted)) break;
+      const bool signalled = wait_for_signal(wanted ? kBusyPauseMs : kIdlePauseMs);
+      if (signalled && !wanted) {
+        wanted = true;
+        wanted_since = Clock::now();
+      }
+      if (done != 0) break;
+      if (wanted && Clock::now() - wanted_since > kStopTimeout) {
+        std::cerr << "tarn serve: other ranks do not answer; the job is ended without them\n";
+        MPI_Abort(comm, base::error_row(ErrorCode::rank_lost).exit_code);
+      }
+    }
+    if (any != 0) return;
+  }
+}
+
+}  // namespace tarn::tools
