@@ -1,14 +1,14 @@
 #include "mpi/buckets.hpp"
 
 #include <algorithm>
-#include <deque>
-#include <memory>
+#include <numeric>
+#include <span>
 #include <utility>
 
 #include "base/error.hpp"
-#include "base/limits.hpp"
 #include "base/log.hpp"
 #include "base/text.hpp"
+#include "mpi/rank_stats.hpp"
 
 namespace tarn::mpi {
 
@@ -119,22 +119,15 @@ Result<void> Buckets::remove_everywhere(const std::string& bucket) {
 }
 
 Result<void> Buckets::everywhere(Step step, const std::string& bucket, std::int64_t created_ns) {
-  Result<void> outcome;
-  std::deque<std::shared_ptr<Call>> under_way;
-  const auto finish_oldest = [&] {
-    auto ended = caller_.finish(*under_way.front());
-    under_way.pop_front();
-    if (!ended && outcome) outcome = std::move(ended);
-  };
-  for (RankId peer = 0; peer < ranks_; ++peer) {
-    if (peer == rank_) continue;
+  std::vector<RankId> ranks(static_cast<std::size_t>(ranks_));
+  std::iota(ranks.begin(), ranks.end(), 0);
+  const auto ask = [&](RankId peer) {
     base::Encoder message = begin_message();
     message.u8(static_cast<std::uint8_t>(step)).text(bucket).i64(created_ns);
-    under_way.push_back(caller_.start(peer, Op::bucket_apply, std::move(message)));
-    if (under_way.size() == limits::kPeerRequestsInFlightMax) finish_oldest();
-  }
+    return caller_.start(peer, Op::bucket_apply, std::move(message));
+  };
+  auto outcome = for_each_rank(caller_, ranks, rank_, ask, [](RankId, std::span<const std::byte>) { return Result<void>(); });
   auto here = apply(step, bucket, created_ns);
-  while (!under_way.empty()) finish_oldest();
   return outcome ? here : outcome;
 }
 

@@ -27,6 +27,7 @@ constexpr microseconds kFirstSleep{20};     // then 40, 80 ... up to the cap
 constexpr microseconds kTransferSleep{50};  // long messages move only inside MPI calls: do not sleep longer
 constexpr auto kTransferMemory = std::chrono::milliseconds(100);
 constexpr auto kTick = std::chrono::milliseconds(250);
+constexpr auto kLookAround = std::chrono::seconds(1);  // how soon a waiting thread sees that the engine has stopped
 constexpr int kMessagesPerTurn = 16;
 constexpr std::size_t kTransferBytesMin = 64 * 1024;
 
@@ -82,6 +83,7 @@ void Engine::stop() noexcept {
   const std::lock_guard lock(queue_mutex_);
   closed_ = true;
   dropped.swap(queue_);
+  stopped_.store(true);
 }
 
 bool Engine::execute(Work work) {
@@ -105,13 +107,13 @@ void Engine::watch(MPI_Request request, Buffer buffer, Completion completion) {
 }
 
 bool Engine::wait(Event& event, Clock::time_point deadline) {
-  if (threaded_.load() || !ApplicationCall::active()) return event.wait_until(deadline);
+  if (threaded_.load() || !ApplicationCall::active()) return wait_for_service(event, deadline);
   auto last_work = Clock::now();
   microseconds pause{0};
-  while (!event.is_set()) {
+  while (!event.is_set() && !stopped_.load()) {
     const bool worked = drive();
     const auto now = Clock::now();
-    if (now >= deadline) return event.is_set();
+    if (now >= deadline) break;
     if (worked) {
       last_work = now;
       pause = microseconds(0);
@@ -119,11 +121,20 @@ bool Engine::wait(Event& event, Clock::time_point deadline) {
       sleep(pause);
     }
   }
-  return true;
+  return event.is_set();
+}
+
+bool Engine::wait_for_service(Event& event, Clock::time_point deadline) {
+  for (;;) {
+    const auto now = Clock::now();
+    const bool last = deadline <= now + kLookAround;
+    if (event.wait_until(last ? deadline : now + kLookAround)) return true;
+    if (last || stopped_.load()) return event.is_set();
+  }
 }
 
 bool Engine::drive() {
-  if (threaded_.load()) return false;
+  if (threaded_.load() || stopped_.load()) return false;
   const std::lock_guard lock(turn_mutex_);
   return turn();
 }
@@ -147,6 +158,7 @@ void Engine::run() noexcept {
     base::log_error(std::string("the service thread ends: ") + error.what());
     const std::lock_guard lock(queue_mutex_);
     closed_ = true;
+    stopped_.store(true);
   }
 }
 

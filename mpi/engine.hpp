@@ -71,7 +71,7 @@ class Engine {
   void watch(MPI_Request request, Buffer buffer, Completion completion);
 
   /// Waits for the event; makes turns itself where it must. Any thread but the engine's.
-  /// @return whether it is set; false after the deadline.
+  /// @return whether it is set; false after the deadline, or when the engine has stopped.
   bool wait(Event& event, Clock::time_point deadline);
 
   /// One turn by the application, where there is no service thread. @return whether there was anything to do.
@@ -93,6 +93,7 @@ class Engine {
   bool test();
   void tick(Clock::time_point now);
   void sleep(std::chrono::microseconds limit) noexcept;
+  [[nodiscard]] bool wait_for_service(Event& event, Clock::time_point deadline);
   [[nodiscard]] std::chrono::microseconds pause_after(Clock::time_point last_work, Clock::time_point now, std::chrono::microseconds previous) const;
 
   const EngineOptions options_;
@@ -106,6 +107,7 @@ class Engine {
   std::atomic<bool> queued_{false};
   std::atomic<bool> sleeping_{false};
   std::atomic<bool> stopping_{false};
+  std::atomic<bool> stopped_{false};
   std::thread thread_;
   std::atomic<bool> threaded_{false};  // the service thread makes the turns
 

@@ -47,7 +47,7 @@ Result<void> MpiCollectives::complete(const char* name, Post post) {
     });
   });
   if (!queued) return fail(stopped());
-  engine_.wait(done, kNoDeadline);
+  if (!engine_.wait(done, kNoDeadline)) return fail(stopped());
   return outcome;
 }
 
@@ -168,7 +168,7 @@ Result<std::vector<std::vector<std::byte>>> MpiCollectives::exchange(std::vector
 
   Exchange data(engine_, comm_.get(), rank(), to_each, result);
   if (!engine_.execute([&] { data.start(); })) return fail(stopped());
-  engine_.wait(data.done(), kNoDeadline);
+  if (!engine_.wait(data.done(), kNoDeadline)) return fail(stopped());
   TARN_CHECK(data.outcome());
   return result;
 }

@@ -19,6 +19,8 @@ class ObjectHandlers {
 
   void add_to(PeerService& service);
   void on_tick(Clock::time_point now);
+  /// Drops what other ranks hold open. When no request comes any more.
+  void close() { sessions_.clear(); }
 
  private:
   void find(Request request);

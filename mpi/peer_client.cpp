@@ -162,7 +162,7 @@ void PeerClient::end(RankId rank, std::uint64_t session, Op op) {
 }
 
 void PeerClient::on_tick(Clock::time_point now) {
-  if (now < next_touch_) return;
+  if (now < next_touch_ || !touching_.load()) return;
   next_touch_ = now + caller_.timeout() / 4;
   const std::lock_guard lock(mutex_);
   for (const auto& [rank, sessions] : sessions_) {

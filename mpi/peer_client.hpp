@@ -2,6 +2,7 @@
 // Level 6 (mpi). Any thread; calls block, most for one round trip. Errors come back with the rank they come from.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -65,11 +66,14 @@ class PeerClient {
   [[nodiscard]] Result<void> read_session(RankId rank, std::uint64_t session, std::uint64_t offset, std::span<std::byte> target);
   [[nodiscard]] Caller& caller() noexcept { return caller_; }
 
+  /// No more touches: the store is closing.
+  void stop_touching() noexcept { touching_.store(false); }
   /// Touches the sessions when it is time. Engine's thread.
   void on_tick(Clock::time_point now);
 
  private:
   Caller& caller_;
+  std::atomic<bool> touching_{true};
   std::mutex mutex_;  // guards sessions_
   std::map<RankId, std::set<std::uint64_t>> sessions_;
   Clock::time_point next_touch_{};  // of the engine's thread

@@ -137,6 +137,12 @@ std::vector<std::shared_ptr<void>> Sessions::take_expired(Clock::time_point limi
   return expired;
 }
 
+void Sessions::clear() {
+  std::map<std::uint64_t, Entry> dropped;
+  const std::lock_guard lock(mutex_);
+  dropped.swap(entries_);
+}
+
 std::size_t Sessions::size() const {
   const std::lock_guard lock(mutex_);
   return entries_.size();

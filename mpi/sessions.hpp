@@ -75,6 +75,7 @@ class Sessions {
   /// Takes out what was last used before `limit`. Whoever destroys the result may wait for disks.
   [[nodiscard]] std::vector<std::shared_ptr<void>> take_expired(Clock::time_point limit);
   [[nodiscard]] std::size_t size() const;
+  void clear();
 
  private:
   struct Entry {

@@ -50,9 +50,8 @@ enum class Op : std::uint8_t {
   sort_run,       ///< from rank 0: id, specification ->
   sort_status,    ///< to rank 0: id -> JSON
   sort_abort,     ///< to rank 0: id ->
-  sort_stop,      ///< from rank 0: id ->
 };
-inline constexpr std::size_t kOps = static_cast<std::size_t>(Op::sort_stop) + 1;
+inline constexpr std::size_t kOps = static_cast<std::size_t>(Op::sort_abort) + 1;
 
 struct Header {
   Op op = Op::find;

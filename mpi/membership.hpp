@@ -1,0 +1,42 @@
+// membership.hpp - who takes part: launcher check, nodes, common options, the store's id and map.
+// Level 6 (mpi). Collective steps of open(); each ends in an agreement.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <tarn/options.hpp>
+#include <tarn/result.hpp>
+
+#include "mpi/collectives.hpp"
+#include "mpi/comm.hpp"
+#include "object/local_store.hpp"
+#include "placement/store_map.hpp"
+
+namespace tarn::mpi {
+
+/// Not collective. When `comm` holds all processes that MPI knows, the launcher must have started as many.
+/// @errors invalid: N separate singletons instead of one job of N, with the remedy.
+[[nodiscard]] Result<void> check_launcher(MPI_Comm comm);
+
+/// Collective. The ranks with their hosts and nodes; urls are still empty. A node is a set of ranks that share
+/// memory, named after its host; with node_id_from_rank each rank is a node of its own.
+/// @errors invalid: options that must be equal differ.
+[[nodiscard]] Result<std::vector<placement::Rank>> exchange_identity(Collectives& collectives, const Comm& comm, const StoreOptions& options);
+
+/// This rank's directories with {rank} and {node} replaced.
+[[nodiscard]] std::vector<std::string> substitute_directories(const StoreOptions& options, const placement::Rank& here);
+
+/// Collective. Finds the store that the disks belong to (a new one when none does), stamps new disks, and makes the map.
+/// @param local  null on a rank without directories.
+/// @param ranks  of exchange_identity().
+/// @param url    of this rank's sidecar.
+/// @errors invalid: no rank has a disk, disks of two stores, one disk twice.
+[[nodiscard]] Result<placement::StoreMap> exchange_disks(Collectives& collectives, object::LocalStore* local, std::vector<placement::Rank> ranks,
+                                                         std::string_view url);
+
+/// Collective. The buckets of all ranks, each once.
+[[nodiscard]] Result<std::vector<BucketInfo>> exchange_buckets(Collectives& collectives, const object::LocalStore* local);
+
+}  // namespace tarn::mpi

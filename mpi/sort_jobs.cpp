@@ -1,0 +1,211 @@
+#include "mpi/sort_jobs.hpp"
+
+#include <exception>
+#include <numeric>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include "base/error.hpp"
+#include "base/log.hpp"
+#include "mpi/rank_stats.hpp"
+#include "plan/dsort_spec.hpp"
+
+namespace tarn::mpi {
+
+namespace {
+
+constexpr std::size_t kJobsRemembered = 100;
+
+Error no_job(std::string_view id) {
+  return Error(ErrorCode::not_found, "there is no sort " + std::string(id) + " (the last " + std::to_string(kJobsRemembered) + " are remembered)");
+}
+
+base::Encoder text_message(std::string_view text) {
+  base::Encoder message = begin_message();
+  message.text(text);
+  return message;
+}
+
+void answer_text(Request& request, const Result<std::string>& text) {
+  if (text) {
+    request.responder().reply(text_message(*text));
+  } else {
+    request.responder().fail(text.error());
+  }
+}
+
+std::string body_text(const Request& request) {
+  return std::string(base::Decoder(request.body()).text());
+}
+
+}  // namespace
+
+void SortJobs::add_to(PeerService& service) {
+  service.on(Op::sort_start, RunOn::control, [this](Request r) { answer_text(r, start_everywhere(body_text(r))); });
+  service.on(Op::sort_status, RunOn::engine, [this](Request r) {
+    const auto status = status_here(body_text(r));
+    answer_text(r, status ? Result<std::string>(boost::json::serialize(*status)) : Result<std::string>(fail(status.error())));
+  });
+  service.on(Op::sort_abort, RunOn::engine, [this](Request r) {
+    const auto outcome = abort_here(body_text(r));
+    answer_text(r, outcome ? Result<std::string>(std::string()) : Result<std::string>(fail(outcome.error())));
+  });
+  service.on(Op::sort_run, RunOn::engine, [this](Request r) {
+    base::Decoder decoder(r.body());
+    const std::string id(decoder.text());
+    const std::string spec(decoder.text());
+    const auto outcome = decoder.complete() ? enqueue(id, spec) : Result<void>(fail(malformed("a sort")));
+    answer_text(r, outcome ? Result<std::string>(id) : Result<std::string>(fail(outcome.error())));
+  });
+}
+
+Result<void> SortJobs::start_thread() {
+  try {
+    thread_ = std::thread([this] { run(); });
+  } catch (const std::system_error& error) {
+    return fail(ErrorCode::io, std::string("cannot start the thread for sorts: ") + error.what());
+  }
+  return {};
+}
+
+Result<std::string> SortJobs::start(const base::Json& spec) {
+  const std::string text = boost::json::serialize(spec);
+  if (context_.collectives.rank() == 0) return start_everywhere(text);
+  TARN_TRY(const auto call, caller_.call(0, Op::sort_start, text_message(text)));
+  return std::string(base::Decoder(call->body()).text());
+}
+
+Result<base::Json> SortJobs::status(std::string_view id) {
+  if (context_.collectives.rank() == 0) return status_here(id);
+  TARN_TRY(const auto call, caller_.call(0, Op::sort_status, text_message(id)));
+  return base::parse_json(base::Decoder(call->body()).text(), "a sort's status");
+}
+
+Result<void> SortJobs::abort(std::string_view id) {
+  if (context_.collectives.rank() == 0) return abort_here(id);
+  TARN_CHECK(caller_.call(0, Op::sort_abort, text_message(id)));
+  return {};
+}
+
+Result<std::string> SortJobs::start_everywhere(const std::string& spec_text) {
+  TARN_TRY(const auto json, base::parse_json(spec_text, "the sort's specification"));
+  TARN_CHECK(plan::dsort_spec_from_json(json));
+  const std::lock_guard sequence(sequence_);
+  std::string id;
+  {
+    const std::lock_guard lock(mutex_);
+    if (stopping_) return fail(ErrorCode::aborted, "the store is closing");
+    id = "srt-" + std::to_string(next_number_++);
+  }
+  std::vector<RankId> ranks(static_cast<std::size_t>(context_.collectives.size()));
+  std::iota(ranks.begin(), ranks.end(), 0);
+  const auto ask = [&](RankId peer) {
+    base::Encoder message = begin_message();
+    message.text(id).text(spec_text);
+    return caller_.start(peer, Op::sort_run, std::move(message));
+  };
+  // A rank that does not answer here is lost, and no collective will work again.
+  TARN_CHECK(for_each_rank(caller_, ranks, 0, ask, [](RankId, std::span<const std::byte>) { return Result<void>(); }));
+  TARN_CHECK(enqueue(id, spec_text));
+  return id;
+}
+
+Result<void> SortJobs::enqueue(const std::string& id, const std::string& spec_text) {
+  TARN_TRY(const auto json, base::parse_json(spec_text, "the sort's specification"));
+  auto job = std::make_shared<Job>();
+  job->id = id;
+  TARN_TRY(job->spec, plan::dsort_spec_from_json(json));
+  const std::lock_guard lock(mutex_);
+  jobs_[id] = job;
+  queue_.push_back(std::move(job));
+  changed_.notify_all();
+  return {};
+}
+
+Result<base::Json> SortJobs::status_here(std::string_view id) {
+  const std::lock_guard lock(mutex_);
+  const auto at = jobs_.find(id);
+  if (at == jobs_.end()) return fail(no_job(id));
+  const Job& job = *at->second;
+  base::JsonObject status;
+  status["id"] = job.id;
+  static constexpr const char* kNames[] = {"running", "finished", "aborted", "failed"};
+  status["state"] = kNames[static_cast<std::size_t>(job.state)];
+  status["phase"] = job.phase;
+  status["done"] = job.done;
+  status["total"] = job.total;
+  if (job.state == State::finished) status["report"] = plan::dsort_report_to_json(job.report);
+  if (job.state == State::failed || job.state == State::aborted) {
+    base::JsonObject error;
+    error["code"] = to_string(job.error.code);
+    error["message"] = job.error.message;
+    error["rank"] = job.error.rank;
+    status["error"] = std::move(error);
+  }
+  return base::Json(std::move(status));
+}
+
+Result<void> SortJobs::abort_here(std::string_view id) {
+  const std::lock_guard lock(mutex_);
+  const auto at = jobs_.find(id);
+  if (at == jobs_.end()) return fail(no_job(id));
+  at->second->abort.store(true);
+  return {};
+}
+
+void SortJobs::run() noexcept {
+  for (;;) {
+    std::shared_ptr<Job> job;
+    {
+      std::unique_lock lock(mutex_);
+      changed_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
+      if (queue_.empty()) return;  // every rank runs every job, aborted ones too: they are collective
+      job = queue_.front();
+      queue_.pop_front();
+    }
+    run_job(*job);
+    const std::lock_guard lock(mutex_);
+    ended_.push_back(job->id);
+    if (ended_.size() > kJobsRemembered) {
+      jobs_.erase(ended_.front());
+      ended_.pop_front();
+    }
+  }
+}
+
+void SortJobs::run_job(Job& job) {
+  const auto progress = [this, &job](const DsortProgress& now) {
+    const std::lock_guard lock(mutex_);
+    job.phase = now.phase;
+    job.done = now.done;
+    job.total = now.total;
+  };
+  Result<DsortReport> report;
+  try {
+    report = run_dsort(context_, job.spec, progress, job.abort);
+  } catch (const std::exception& error) {
+    report = fail(ErrorCode::internal, std::string("sort ") + job.id + ": " + error.what());
+    base::log_error(report.error().message);
+  }
+  const std::lock_guard lock(mutex_);
+  if (report) {
+    job.state = State::finished;
+    job.report = std::move(*report);
+  } else {
+    job.state = report.error().code == ErrorCode::aborted ? State::aborted : State::failed;
+    job.error = report.error();
+  }
+}
+
+void SortJobs::stop() noexcept {
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+    for (const auto& [id, job] : jobs_) job->abort.store(true);
+    changed_.notify_all();
+  }
+  if (thread_.joinable()) thread_.join();
+}
+
+}  // namespace tarn::mpi

@@ -1,0 +1,88 @@
+// sort_jobs.hpp - dsorts that are started from outside (POST /v1/sort) and run beside everything else.
+// Level 6 (mpi). start(), status(), abort(): any thread of any rank. One thread per rank runs the jobs, in the
+// order that rank 0 gave them, over a communicator of their own.
+//
+//   any rank --sort_start--> rank 0: checks the specification, numbers the job --sort_run--> every rank: queue --> run_dsort
+//   any rank --sort_status, sort_abort--> rank 0
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <thread>
+
+#include <tarn/dsort.hpp>
+#include <tarn/result.hpp>
+
+#include "base/json.hpp"
+#include "mpi/caller.hpp"
+#include "mpi/dsort.hpp"
+#include "mpi/peer_service.hpp"
+
+namespace tarn::mpi {
+
+class SortJobs {
+ public:
+  /// `context` has collectives of its own; everything lives as long as this does.
+  SortJobs(Caller& caller, DsortContext context) : caller_(caller), context_(std::move(context)) {}
+  SortJobs(const SortJobs&) = delete;
+  SortJobs& operator=(const SortJobs&) = delete;
+  ~SortJobs() { stop(); }
+
+  void add_to(PeerService& service);
+  [[nodiscard]] Result<void> start_thread();
+
+  /// @return "srt-1", ... @errors invalid, unsupported: what the specification says wrong; rank_lost, timeout.
+  [[nodiscard]] Result<std::string> start(const base::Json& spec);
+  [[nodiscard]] Result<base::Json> status(std::string_view id);
+  [[nodiscard]] Result<void> abort(std::string_view id);
+
+  /// Aborts what runs and what waits, and waits for the end of the thread. On every rank, after the last start()
+  /// of any rank: aborting is collective too.
+  void stop() noexcept;
+
+ private:
+  enum class State : std::uint8_t { running, finished, aborted, failed };
+  struct Job {
+    std::string id;
+    DsortSpec spec;
+    std::atomic<bool> abort{false};
+    // Guarded by mutex_:
+    State state = State::running;
+    std::string phase = "waiting";
+    std::uint64_t done = 0;
+    std::uint64_t total = 0;
+    DsortReport report;
+    Error error;
+  };
+
+  // On rank 0:
+  [[nodiscard]] Result<std::string> start_everywhere(const std::string& spec_text);
+  [[nodiscard]] Result<base::Json> status_here(std::string_view id);
+  [[nodiscard]] Result<void> abort_here(std::string_view id);
+  // On each rank:
+  [[nodiscard]] Result<void> enqueue(const std::string& id, const std::string& spec_text);
+  void run() noexcept;
+  void run_job(Job& job);
+
+  Caller& caller_;
+  DsortContext context_;
+  std::thread thread_;
+  std::mutex sequence_;  // rank 0: one start at a time
+
+  std::mutex mutex_;  // guards what follows
+  std::condition_variable changed_;
+  std::uint64_t next_number_ = 1;
+  std::map<std::string, std::shared_ptr<Job>, std::less<>> jobs_;
+  std::deque<std::shared_ptr<Job>> queue_;
+  std::deque<std::string> ended_;  // oldest first: forgotten beyond kJobsRemembered
+  bool stopping_ = false;
+};
+
+}  // namespace tarn::mpi

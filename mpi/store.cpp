@@ -1,0 +1,139 @@
+#include <tarn/store.hpp>
+
+#include <exception>
+#include <string>
+#include <utility>
+
+#include "base/error.hpp"
+#include "mpi/store_impl.hpp"
+
+namespace tarn {
+
+namespace {
+
+/// What every public call has around it: the application's thread may turn the engine, nothing is thrown, and a
+/// store that has been moved from or closed says so.
+template <class Impl, class Function>
+auto guarded(Impl* impl, Function function) -> decltype(function()) {
+  if (impl == nullptr || impl->closed()) return fail(ErrorCode::aborted, "this store is closed");
+  const mpi::ApplicationCall call;
+  try {
+    return function();
+  } catch (const std::exception& error) {
+    return fail(ErrorCode::internal, error.what());
+  }
+}
+
+/// Gives the calls of a writer what guarded() gives the calls of Store.
+class GuardedWriter final : public ObjectWriter {
+ public:
+  explicit GuardedWriter(std::unique_ptr<ObjectWriter> writer) : writer_(std::move(writer)) {}
+  ~GuardedWriter() override {
+    const mpi::ApplicationCall call;
+    writer_.reset();
+  }
+  Result<void> write(std::span<const std::byte> bytes) override {
+    return guard([&] { return writer_->write(bytes); });
+  }
+  Result<void> prepare() override {
+    return guard([&] { return writer_->prepare(); });
+  }
+  Result<std::size_t> read_back(std::uint64_t offset, std::span<std::byte> target) override {
+    return guard([&] { return writer_->read_back(offset, target); });
+  }
+  Result<ObjectInfo> commit() override {
+    return guard([&] { return writer_->commit(); });
+  }
+
+ private:
+  template <class Function>
+  auto guard(Function function) -> decltype(function()) {
+    const mpi::ApplicationCall call;
+    try {
+      return function();
+    } catch (const std::exception& error) {
+      return fail(ErrorCode::internal, error.what());
+    }
+  }
+  std::unique_ptr<ObjectWriter> writer_;
+};
+
+}  // namespace
+
+Store::Store(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Store::Store(Store&&) noexcept = default;
+Store& Store::operator=(Store&&) noexcept = default;
+Store::~Store() = default;
+
+RankId Store::rank() const noexcept {
+  return impl_ ? impl_->rank() : -1;
+}
+int Store::size() const noexcept {
+  return impl_ ? impl_->size() : 0;
+}
+std::string Store::url() const {
+  return impl_ ? impl_->url() : std::string();
+}
+std::string Store::token() const {
+  return impl_ ? impl_->token() : std::string();
+}
+
+Result<void> Store::create_bucket(std::string_view bucket) {
+  return guarded(impl_.get(), [&] { return impl_->store().create_bucket(bucket); });
+}
+Result<void> Store::remove_bucket(std::string_view bucket) {
+  return guarded(impl_.get(), [&] { return impl_->store().remove_bucket(bucket); });
+}
+Result<std::vector<BucketInfo>> Store::buckets() const {
+  return guarded(impl_.get(), [&] { return impl_->store().buckets(); });
+}
+Result<ObjectInfo> Store::put(const ObjectName& name, std::span<const std::byte> bytes, const PutOptions& options) {
+  return guarded(impl_.get(), [&] { return impl_->store().put(name, bytes, options); });
+}
+Result<std::unique_ptr<ObjectWriter>> Store::writer(const ObjectName& name, const PutOptions& options) {
+  return guarded(impl_.get(), [&]() -> Result<std::unique_ptr<ObjectWriter>> {
+    TARN_TRY(auto writer, impl_->store().create(name, options, UINT64_MAX));
+    return std::make_unique<GuardedWriter>(std::move(writer));
+  });
+}
+Result<std::vector<std::byte>> Store::get(const ObjectName& name) {
+  return guarded(impl_.get(), [&] { return impl_->store().get(name); });
+}
+Result<std::vector<std::byte>> Store::get(const ObjectName& name, ByteRange range) {
+  return guarded(impl_.get(), [&] { return impl_->store().get(name, range); });
+}
+Result<std::size_t> Store::read(const ObjectName& name, std::uint64_t offset, std::span<std::byte> target) {
+  return guarded(impl_.get(), [&] { return impl_->store().read(name, offset, target); });
+}
+Result<ObjectInfo> Store::head(const ObjectName& name) {
+  return guarded(impl_.get(), [&] { return impl_->store().head(name); });
+}
+Result<ListPage> Store::list(std::string_view bucket, const ListOptions& options) {
+  return guarded(impl_.get(), [&] { return impl_->store().list(bucket, options); });
+}
+Result<void> Store::remove(const ObjectName& name) {
+  return guarded(impl_.get(), [&] { return impl_->store().remove(name); });
+}
+Result<RankId> Store::owner(const ObjectName& name) const {
+  return guarded(impl_.get(), [&]() -> Result<RankId> { return impl_->store().locate(name.bucket, name.key).owner; });
+}
+Result<DsortReport> Store::dsort(const DsortSpec& spec, const DsortProgressFn& progress) {
+  return guarded(impl_.get(), [&] { return impl_->dsort(spec, progress); });
+}
+Result<void> Store::flush() {
+  return guarded(impl_.get(), [&] { return impl_->flush(); });
+}
+Result<void> Store::close() {
+  if (impl_ && impl_->closed()) return {};
+  return guarded(impl_.get(), [&] { return impl_->close(); });
+}
+Result<StoreStats> Store::stats() {
+  return guarded(impl_.get(), [&] { return impl_->store().stats(); });
+}
+bool Store::progress() {
+  if (!impl_ || impl_->closed()) return false;
+  const mpi::ApplicationCall call;
+  return impl_->engine().drive();
+}
+
+}  // namespace tarn

@@ -1,0 +1,195 @@
+#include "mpi/store_impl.hpp"
+
+#include <cmath>
+#include <thread>
+#include <utility>
+
+#include "base/error.hpp"
+#include "base/log.hpp"
+#include "mpi/dsort.hpp"
+#include "mpi/membership.hpp"
+
+namespace tarn {
+
+namespace {
+
+constexpr unsigned kDataThreads = 2;
+
+/// 30 s * (1 + log2(ranks)) unless the options say otherwise.
+std::chrono::milliseconds request_timeout(const StoreOptions& options, int ranks) {
+  if (options.request_timeout.count() > 0) return options.request_timeout;
+  return std::chrono::milliseconds(static_cast<std::int64_t>(30'000 * (1 + std::log2(static_cast<double>(ranks)))));
+}
+
+}  // namespace
+
+Store::Impl::Impl(Comms comms, const StoreOptions& options, bool own_thread)
+    : options_(options),
+      comms_(std::move(comms)),
+      engine_({own_thread, options.idle_poll_cap}),
+      collectives_(engine_, comms_.application),
+      job_collectives_(engine_, comms_.jobs),
+      caller_(engine_, comms_.peers.get(), request_timeout(options, comms_.peers.size())),
+      service_(engine_, comms_.peers.get(), comms_.peers.size(), data_pool_, control_pool_),
+      client_(caller_) {}
+
+Store::Impl::~Impl() {
+  stop();
+  if (opened_ && !closed_) {
+    base::log_warn("a store was destroyed without close(): its communicators are lost");
+    comms_.peers.abandon();
+    comms_.application.abandon();
+    comms_.jobs.abandon();
+  }
+}
+
+Result<void> Store::Impl::open() {
+  base::set_log_rank(rank());
+  TARN_TRY(auto ranks, mpi::exchange_identity(collectives_, comms_.application, options_));
+  const auto here = ranks[static_cast<std::size_t>(rank())];
+  TARN_CHECK(collectives_.agree(open_disks(here)));
+  if (options_.sidecar.enabled) {
+    auto bound = http::Sidecar::bind(options_.sidecar, rank());
+    if (bound) sidecar_ = std::move(*bound);
+    TARN_CHECK(collectives_.agree(bound ? Result<void>() : Result<void>(fail(bound.error()))));
+  } else {
+    TARN_CHECK(collectives_.agree({}));
+  }
+  TARN_TRY(auto map, mpi::exchange_disks(collectives_, local_.get(), std::move(ranks), url()));
+  map_ = std::make_shared<const placement::StoreMap>(std::move(map));
+  TARN_TRY(const auto buckets, mpi::exchange_buckets(collectives_, local_.get()));
+  TARN_TRY(secrets_, mpi::share_secrets(collectives_, options_.sidecar.anonymous));
+  make_parts();
+  TARN_CHECK(collectives_.agree(buckets_->adopt(buckets)));
+  TARN_CHECK(collectives_.agree(start_threads()));
+  TARN_CHECK(serve());
+  opened_ = true;
+  return {};
+}
+
+Result<void> Store::Impl::open_disks(const placement::Rank& here) {
+  object::LocalStoreOptions local;
+  local.directories = mpi::substitute_directories(options_, here);
+  if (local.directories.empty()) return {};
+  TARN_TRY(local_, object::LocalStore::open(local));
+  return {};
+}
+
+void Store::Impl::make_parts() {
+  if (local_) handlers_.emplace(*local_, data_pool_, caller_.timeout());
+  neighbours_.emplace(*map_, rank());
+  fetcher_.emplace(rank(), local_.get(), *neighbours_, client_);
+  buckets_.emplace(caller_, rank(), size(), local_.get());
+  jobs_.emplace(caller_, mpi::DsortContext{job_collectives_, *fetcher_, local_.get(), map_});
+  store_.emplace(mpi::DistributedStore::Parts{map_, rank(), local_.get(), client_, *neighbours_, *buckets_, *jobs_});
+  if (handlers_) handlers_->add_to(service_);
+  buckets_->add_to(service_);
+  jobs_->add_to(service_);
+  store_->add_to(service_);
+  engine_.listen(comms_.peers.get(), *this);
+}
+
+Result<void> Store::Impl::start_threads() {
+  TARN_CHECK(data_pool_.start(kDataThreads));
+  TARN_CHECK(control_pool_.start(1));
+  TARN_CHECK(jobs_->start_thread());
+  return engine_.start();
+}
+
+Result<void> Store::Impl::serve() {
+  Result<void> outcome;
+  if (sidecar_) outcome = sidecar_->start(*store_, {secrets_.token, secrets_.secret_key, options_.sidecar.endpoint_file});
+  TARN_CHECK(collectives_.agree(std::move(outcome)));
+  if (sidecar_) sidecar_->set_ready(true);
+  TARN_CHECK(collectives_.barrier());
+  const std::string& path = options_.sidecar.endpoint_file;
+  if (rank() == 0 && sidecar_ && !path.empty()) {
+    outcome = mpi::write_endpoint_file(path, *map_, secrets_);
+    endpoint_written_ = outcome.has_value();
+  }
+  return collectives_.agree(std::move(outcome));
+}
+
+void Store::Impl::on_message(MPI_Message message, int source, int tag, std::size_t size_bytes) {
+  if (tag == mpi::kRequestTag) {
+    service_.on_request(message, source, size_bytes);
+  } else if (tag == mpi::kReplyTag) {
+    caller_.on_reply(message, source, size_bytes);
+  } else {
+    caller_.on_data(message, source, static_cast<std::size_t>(tag - mpi::kDataTag), size_bytes);
+  }
+}
+
+void Store::Impl::on_tick(mpi::Clock::time_point now) {
+  client_.on_tick(now);
+  if (handlers_) handlers_->on_tick(now);
+}
+
+Result<DsortReport> Store::Impl::dsort(const DsortSpec& spec, const DsortProgressFn& progress) {
+  mpi::DsortContext context{collectives_, *fetcher_, local_.get(), map_};
+  const std::atomic<bool> never{false};
+  return mpi::run_dsort(context, spec, progress, never);
+}
+
+Result<void> Store::Impl::flush() {
+  return collectives_.agree(local_ ? local_->flush() : Result<void>());
+}
+
+Result<void> Store::Impl::close() {
+  if (closed_) return {};
+  if (endpoint_written_) mpi::remove_endpoint_file(options_.sidecar.endpoint_file, secrets_);
+  if (sidecar_) beside_engine([this] { sidecar_->stop(); });
+  TARN_CHECK(collectives_.barrier());  // no rank starts a sort any more
+  beside_engine([this] { jobs_->stop(); });
+  client_.stop_touching();
+  TARN_CHECK(collectives_.barrier());  // no rank asks another for anything any more
+  drain();
+  TARN_CHECK(collectives_.barrier());
+  data_pool_.stop();
+  control_pool_.stop();
+  if (handlers_) handlers_->close();
+  auto outcome = collectives_.agree(local_ ? local_->close() : Result<void>());
+  closed_ = true;
+  stop();
+  comms_ = Comms();
+  return outcome;
+}
+
+template <class Function>
+void Store::Impl::beside_engine(Function function) {
+  mpi::Event done;
+  std::thread thread([&] {
+    function();
+    done.set();
+  });
+  engine_.wait(done, mpi::kNoDeadline);
+  thread.join();
+}
+
+void Store::Impl::drain() {
+  const auto limit = mpi::Clock::now() + caller_.timeout();
+  bool idle = false;
+  while (!idle && mpi::Clock::now() < limit) {
+    mpi::Event looked;
+    // One turn of the engine lies between two looks, so this does not hold up what it waits for.
+    if (!engine_.execute([&] {
+          idle = engine_.outstanding() == 0 && caller_.idle();
+          looked.set();
+        }))
+      return;
+    engine_.wait(looked, mpi::kNoDeadline);
+  }
+  if (!idle) base::log_warn("some answers of other ranks never came; their messages are left behind");
+}
+
+void Store::Impl::stop() noexcept {
+  if (sidecar_) sidecar_->stop();
+  sidecar_.reset();
+  if (jobs_ && !closed_) jobs_->stop();
+  engine_.stop();
+  caller_.fail_all(Error(ErrorCode::aborted, "the store is closed on this rank"));
+  data_pool_.stop();
+  control_pool_.stop();
+}
+
+}  // namespace tarn

@@ -1,0 +1,108 @@
+// store_impl.hpp - all parts of one rank's open store, in the order in which they depend on each other.
+// Level 6 (mpi). open(), close() and destruction: the application's thread.
+//
+//   engine <- collectives, caller, service <- client, handlers, buckets, jobs <- distributed store <- sidecar
+//
+// close(): sidecar, jobs, barrier (nobody asks any more), drain, barrier (no message is left), disks, engine, communicators.
+#pragma once
+
+#include <mpi.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include <tarn/options.hpp>
+#include <tarn/store.hpp>
+
+#include "http/sidecar.hpp"
+#include "mpi/buckets.hpp"
+#include "mpi/caller.hpp"
+#include "mpi/comm.hpp"
+#include "mpi/distributed_store.hpp"
+#include "mpi/endpoint_file.hpp"
+#include "mpi/engine.hpp"
+#include "mpi/mpi_collectives.hpp"
+#include "mpi/neighbour_files.hpp"
+#include "mpi/object_handlers.hpp"
+#include "mpi/peer_client.hpp"
+#include "mpi/peer_service.hpp"
+#include "mpi/sort_jobs.hpp"
+#include "mpi/store_fetcher.hpp"
+#include "mpi/worker_pool.hpp"
+#include "object/local_store.hpp"
+
+namespace tarn {
+
+class Store::Impl final : private mpi::Listener {
+ public:
+  struct Comms {
+    mpi::Comm peers;  ///< messages between two ranks
+    mpi::Comm application;
+    mpi::Comm jobs;
+  };
+  Impl(Comms comms, const StoreOptions& options, bool own_thread);
+  Impl(const Impl&) = delete;
+  Impl& operator=(const Impl&) = delete;
+  ~Impl() override;
+
+  /// Collective: everything after the communicators. On error the object is only good for destruction.
+  [[nodiscard]] Result<void> open();
+  /// Collective.
+  [[nodiscard]] Result<void> close();
+  [[nodiscard]] bool closed() const noexcept { return closed_; }
+
+  [[nodiscard]] mpi::Engine& engine() noexcept { return engine_; }
+  [[nodiscard]] mpi::Collectives& collectives() noexcept { return collectives_; }
+  [[nodiscard]] mpi::DistributedStore& store() noexcept { return *store_; }
+  [[nodiscard]] const mpi::DistributedStore& store() const noexcept { return *store_; }
+  [[nodiscard]] RankId rank() const noexcept { return comms_.application.rank(); }
+  [[nodiscard]] int size() const noexcept { return comms_.application.size(); }
+  [[nodiscard]] std::string url() const { return sidecar_ ? sidecar_->url() : std::string(); }
+  [[nodiscard]] const std::string& token() const noexcept { return secrets_.token; }
+  [[nodiscard]] Result<DsortReport> dsort(const DsortSpec& spec, const DsortProgressFn& progress);
+  [[nodiscard]] Result<void> flush();
+
+ private:
+  void on_message(MPI_Message message, int source, int tag, std::size_t size_bytes) override;
+  void on_tick(mpi::Clock::time_point now) override;
+
+  [[nodiscard]] Result<void> open_disks(const placement::Rank& here);
+  void make_parts();
+  [[nodiscard]] Result<void> start_threads();
+  [[nodiscard]] Result<void> serve();
+  /// Waits, within the time limit, until MPI has taken all that this rank has sent and all late answers are in.
+  void drain();
+  /// Runs what waits for threads that may wait for other ranks; this thread goes on turning the engine meanwhile.
+  template <class Function>
+  void beside_engine(Function function);
+  /// Ends all threads; nothing waits for another rank.
+  void stop() noexcept;
+
+  const StoreOptions options_;
+  Comms comms_;
+  mpi::Engine engine_;
+  mpi::MpiCollectives collectives_;
+  mpi::MpiCollectives job_collectives_;
+  mpi::WorkerPool data_pool_;
+  mpi::WorkerPool control_pool_;
+  mpi::Caller caller_;
+  mpi::PeerService service_;
+  mpi::PeerClient client_;
+  mpi::Secrets secrets_;
+  std::unique_ptr<object::LocalStore> local_;  // null: a rank without disks
+  std::shared_ptr<const placement::StoreMap> map_;
+  // From make_parts() on:
+  std::optional<mpi::ObjectHandlers> handlers_;  // with local_
+  std::optional<mpi::NeighbourFiles> neighbours_;
+  std::optional<mpi::StoreFetcher> fetcher_;
+  std::optional<mpi::Buckets> buckets_;
+  std::optional<mpi::SortJobs> jobs_;
+  std::optional<mpi::DistributedStore> store_;
+  std::unique_ptr<http::Sidecar> sidecar_;  // last: it calls all others
+  bool opened_ = false;
+  bool endpoint_written_ = false;
+  bool closed_ = false;
+};
+
+}  // namespace tarn
