@@ -26,14 +26,13 @@ Result<std::unique_ptr<Disk>> Disk::open(base::FileSystem& fs, const std::string
   TARN_TRY(disk->directory_, DiskDirectory::open(fs, directory, options.weight, options.create));
   const std::string index_path = disk->directory_->index_path();
   TARN_TRY(const bool had_index, fs.exists(index_path));
-  TARN_CHECK(disk->open_index());
+  // A rebuild does not even look at the old index; nor is one believed whose pages may be of different times, after a
+  // loss of power. One that is not complete is new, or what an interrupted rebuild has left.
+  const bool power_lost = !disk->directory_->trustworthy();
+  TARN_CHECK(disk->open_index(options.rebuild || power_lost));
   TARN_TRY(const bool complete, disk->index_->complete());
-  RecoveryOptions recovery{options.rebuild || !complete || !disk->directory_->trustworthy(), !disk->directory_->trustworthy(), options.progress};
-  if (recovery.rebuild) {  // also one that an interrupted rebuild has left
-    disk->index_.reset();
-    for (const char* name : {"/data.mdb", "/lock.mdb"}) TARN_CHECK(fs.remove(index_path + name));
-    TARN_TRY(disk->index_, Index::open(fs, index_path));
-  }
+  if (!complete) TARN_CHECK(disk->open_index(true));
+  const RecoveryOptions recovery{!complete, power_lost, options.progress};
   TARN_TRY(auto recovered, recover(fs, disk->path(), disk->identity().id, *disk->index_, recovery));
   disk->rebuilt_ = recovery.rebuild && (had_index || recovered.members > 0);
   disk->found_troubles_ = std::move(recovered.troubles);
@@ -46,20 +45,18 @@ Result<std::unique_ptr<Disk>> Disk::open(base::FileSystem& fs, const std::string
   return disk;
 }
 
-Result<void> Disk::open_index() {
+Result<void> Disk::open_index(bool anew) {
   const std::string index_path = directory_->index_path();
-  // After a loss of power its pages may be of different times: it is not even looked at.
-  bool usable = directory_->trustworthy();
-  if (usable) {
+  if (!anew) {
     auto opened = Index::open(fs_, index_path);
     if (opened) {
       index_ = std::move(*opened);
       return {};
     }
-    usable = opened.error().code != ErrorCode::corrupt;
-    if (usable) return fail(std::move(opened).error());
+    if (opened.error().code != ErrorCode::corrupt) return fail(std::move(opened).error());
     base::log_warn(opened.error().message);
   }
+  index_.reset();
   for (const char* name : {"/data.mdb", "/lock.mdb"}) {
     if (const auto removed = fs_.remove(index_path + name); !removed && removed.error().code != ErrorCode::not_found) return removed;
   }

@@ -80,7 +80,7 @@ class Disk {
 
  private:
   explicit Disk(base::FileSystem& fs) : fs_(fs) {}
-  [[nodiscard]] Result<void> open_index();
+  [[nodiscard]] Result<void> open_index(bool anew);
   void remove_volume(std::uint64_t volume);
 
   base::FileSystem& fs_;

@@ -10,6 +10,7 @@
 #include "base/codec.hpp"
 #include "base/error.hpp"
 #include "base/limits.hpp"
+#include "base/log.hpp"
 
 namespace tarn::volume {
 
@@ -56,6 +57,14 @@ std::uint64_t key_number(std::string_view text) {
   return value;
 }
 
+/// LMDB stops the process when a page contradicts itself. Nothing can go on in such a file; say what to do.
+void report_damaged_index(MDB_env* env, const char* message) {
+  const char* path = nullptr;
+  mdb_env_get_path(env, &path);
+  base::log_error(std::string(path == nullptr ? "index" : path) + ": the index is damaged (" + message +
+                  "); this process must stop; tarn check --rebuild makes it anew from the volumes");
+}
+
 struct CursorClose {
   void operator()(MDB_cursor* cursor) const noexcept { mdb_cursor_close(cursor); }
 };
@@ -84,6 +93,7 @@ class WriteTxn {
 // Functions that return int give LMDB's codes; the public ones turn them into errors.
 struct Index::Impl {
   std::string directory;
+  std::unique_ptr<base::File> file;  // data.mdb, for its size
   MDB_env* env = nullptr;
   MDB_dbi objects = 0, nodes = 0, volume_table = 0, bucket_table = 0, meta = 0;
   mutable std::mutex readers_mutex;  // guards idle_readers
@@ -386,18 +396,29 @@ struct Index::Impl {
     return rc == MDB_NOTFOUND ? 0 : rc;
   }
 
-  /// A file cut short would be a bus error at the first touch of a missing page; a page of zeros is MDB_CORRUPTED.
-  /// (The last pages may rightly be missing: those that were freed before they were ever written.)
-  Result<void> cover_pages(base::FileSystem& fs) const {
+  /// Bytes by which the file is shorter than its pages: a touch of a missing one would be a bus error.
+  [[nodiscard]] Result<std::uint64_t> missing_bytes() const {
     MDB_envinfo info;
     MDB_stat stat;
     mdb_env_info(env, &info);
     mdb_env_stat(env, &stat);
-    TARN_TRY(const auto file, fs.open(directory + "/data.mdb", base::OpenMode::read_write));
     TARN_TRY(const auto size_bytes, file->size());
     const std::uint64_t needed = (info.me_last_pgno + 1) * stat.ms_psize;
-    if (size_bytes < needed) TARN_CHECK(file->truncate(needed));
-    return {};
+    return needed - std::min(size_bytes, needed);
+  }
+  /// LMDB never writes last pages that a transaction took and freed again. With this after each commit, a file that is
+  /// too short has been cut by somebody else.
+  [[nodiscard]] Result<void> cover_pages() const {
+    TARN_TRY(const auto missing, missing_bytes());
+    if (missing == 0) return {};
+    TARN_TRY(const auto size_bytes, file->size());
+    return file->truncate(size_bytes + missing);
+  }
+  int commit(WriteTxn& txn) const {
+    const int rc = txn.commit();
+    if (rc != 0) return rc;
+    if (const auto covered = cover_pages(); !covered) base::log_warn(covered.error().message);  // at worst, the next open() rebuilds
+    return 0;
   }
 
   int open_tables() {
@@ -408,7 +429,7 @@ struct Index::Impl {
     for (const auto& [name, table] : tables) {
       if (const int rc = mdb_dbi_open(txn.get(), name, MDB_CREATE, table); rc != 0) return rc;
     }
-    return txn.commit();
+    return commit(txn);
   }
 };
 
@@ -421,13 +442,16 @@ Result<std::unique_ptr<Index>> Index::open(base::FileSystem& fs, const std::stri
   impl->directory = directory;
   int rc = mdb_env_create(&impl->env);
   if (rc == 0) rc = mdb_env_set_maxdbs(impl->env, 8);
+  if (rc == 0) rc = mdb_env_set_assert(impl->env, report_damaged_index);
   if (rc == 0) rc = mdb_env_set_mapsize(impl->env, limits::kIndexMapBytes);
   if (rc == 0) rc = mdb_env_set_maxreaders(impl->env, kReadersMax);
   // NOTLS: read transactions belong to objects, not threads. NOSYNC: a crash of the machine means a rebuild anyway.
   // NORDAHEAD: lookups are random.
   if (rc == 0) rc = mdb_env_open(impl->env, directory.c_str(), MDB_NOTLS | MDB_NOSYNC | MDB_NORDAHEAD, 0644);
   if (rc != 0) return impl->error(rc, "open");
-  TARN_CHECK(impl->cover_pages(fs));
+  TARN_TRY(impl->file, fs.open(directory + "/data.mdb", base::OpenMode::read_write));
+  TARN_TRY(const auto missing, impl->missing_bytes());
+  if (missing > 0) return impl->error(MDB_CORRUPTED, "open");
   rc = impl->open_tables();
   if (rc != 0) return impl->error(rc, "open");
   return std::unique_ptr<Index>(new Index(std::move(impl)));
@@ -446,7 +470,7 @@ Result<void> Index::set_complete() {
   int rc = txn.error();
   MDB_val key = to_val(kCompleteKey), value = to_val("1");
   if (rc == 0) rc = mdb_put(txn.get(), impl_->meta, &key, &value, 0);
-  if (rc == 0) rc = txn.commit();
+  if (rc == 0) rc = impl_->commit(txn);
   if (rc != 0) return impl_->error(rc, "write");
   return {};
 }
@@ -533,7 +557,7 @@ Result<std::vector<Extent>> Index::commit(Batch& batch) {
   if (rc == 0) rc = impl_->apply_volumes(txn.get(), batch.volumes, effects);
   counters.sequence = std::max(counters.sequence, batch.sequence);
   if (rc == 0) rc = impl_->put_counters(txn.get(), counters);
-  if (rc == 0) rc = txn.commit();
+  if (rc == 0) rc = impl_->commit(txn);
   if (rc != 0) return impl_->error(rc, "commit");
   return std::move(effects.dead);
 }
@@ -547,7 +571,7 @@ Result<void> Index::drop_removals() {
   WriteTxn txn(impl_->env);
   int rc = txn.error();
   for (std::size_t i = 0; rc == 0 && i < keys.size(); ++i) rc = impl_->erase(txn.get(), keys[i]);
-  if (rc == 0) rc = txn.commit();
+  if (rc == 0) rc = impl_->commit(txn);
   if (rc != 0) return impl_->error(rc, "write");
   return {};
 }
@@ -556,7 +580,7 @@ Result<void> Index::forget_volume(std::uint64_t volume) {
   WriteTxn txn(impl_->env);
   int rc = txn.error();
   if (rc == 0) rc = impl_->forget(txn.get(), volume);
-  if (rc == 0) rc = txn.commit();
+  if (rc == 0) rc = impl_->commit(txn);
   if (rc != 0) return impl_->error(rc, "write");
   return {};
 }

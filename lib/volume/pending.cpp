@@ -21,6 +21,7 @@ void Pending::insert(Change change) {
     std::string key = change.key;
     shard.active.emplace(std::move(key), std::move(change));
     size_.fetch_add(1, std::memory_order_relaxed);
+    unclear_.fetch_add(1);
     return;
   }
   Change& kept = found->second;
@@ -29,6 +30,7 @@ void Pending::insert(Change change) {
 }
 
 std::optional<Change> Pending::find(std::string_view key) const {
+  if (unclear_.load() == 0) return std::nullopt;  // an insert that has returned is counted
   const Shard& shard = shard_of(key);
   const std::lock_guard lock(shard.mutex);
   if (const auto found = shard.active.find(key); found != shard.active.end()) return found->second;
@@ -61,6 +63,7 @@ std::vector<Extent> Pending::clear() {
     Map done;  // destroyed without the lock
     const std::lock_guard lock(shard.mutex);
     done.swap(shard.committing);
+    unclear_.fetch_sub(done.size());
     dead.insert(dead.end(), shard.dead_committing.begin(), shard.dead_committing.end());
     shard.dead_committing.clear();
   }

@@ -52,7 +52,8 @@ class Pending {
   [[nodiscard]] const Shard& shard_of(std::string_view key) const noexcept;
 
   std::array<Shard, 16> shards_;
-  std::atomic<std::size_t> size_{0};  // of all active maps
+  std::atomic<std::size_t> size_{0};     // of all active maps
+  std::atomic<std::size_t> unclear_{0};  // of all maps: while 0, readers look no further
 };
 
 }  // namespace tarn::volume

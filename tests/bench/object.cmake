@@ -1,0 +1,2 @@
+add_executable(object_bench object_bench.cpp)
+target_link_libraries(object_bench PRIVATE tarn_object tarn_settings)

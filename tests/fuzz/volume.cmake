@@ -1,0 +1,5 @@
+add_executable(fuzz_volume volume_fuzz.cpp)
+target_include_directories(fuzz_volume PRIVATE ${PROJECT_SOURCE_DIR}/tests)
+target_link_libraries(fuzz_volume PRIVATE tests_main tarn_object tarn_settings)
+add_test(NAME fuzz_volume COMMAND fuzz_volume)
+set_tests_properties(fuzz_volume PROPERTIES TIMEOUT 600 ENVIRONMENT TARN_LOG=off)
