@@ -3,7 +3,9 @@
 #include <boost/url/parse.hpp>
 #include <boost/url/url_view.hpp>
 
+#include <charconv>
 #include <cstdlib>
+#include <system_error>
 
 #include "base/error.hpp"
 #include "base/file.hpp"
@@ -52,10 +54,17 @@ Result<SplitUrl> split_url(std::string_view url) {
   if (!parsed || parsed->host().empty()) return fail(ErrorCode::invalid, "'" + std::string(url.substr(0, 200)) + "' is not an http:// address");
   if (parsed->scheme() == "https") return fail(ErrorCode::unsupported, std::string(url.substr(0, 200)) + ": this version speaks http:// only");
   if (parsed->scheme() != "http") return fail(ErrorCode::invalid, "'" + std::string(url.substr(0, 200)) + "' is not an http:// address");
+  const auto port = parsed->port();
+  std::uint16_t port_number = 80;
+  if (!port.empty()) {
+    const auto [end, error] = std::from_chars(port.data(), port.data() + port.size(), port_number);
+    if (error != std::errc() || end != port.data() + port.size() || port_number == 0)
+      return fail(ErrorCode::invalid, "'" + std::string(url.substr(0, 200)) + "' has no valid port");
+  }
   SplitUrl result;
   const auto host = parsed->host_address();
   result.authority.host.assign(host.data(), host.size());
-  result.authority.port = parsed->has_port() && parsed->port_number() != 0 ? parsed->port_number() : std::uint16_t{80};
+  result.authority.port = port_number;
   const auto path = parsed->encoded_path();
   result.target = path.empty() ? "/" : std::string(path.data(), path.size());
   if (parsed->has_query()) {

@@ -22,6 +22,7 @@ ErrorCode code_of(const ClientResponse& response, std::string_view s3_code) {
   if (const auto own = response.header("x-tarn-error"); !own.empty()) return base::error_code_of(own);
   if (s3_code == "BucketAlreadyExists" || s3_code == "BucketAlreadyOwnedByYou") return ErrorCode::exists;
   if (s3_code == "BucketNotEmpty") return ErrorCode::busy;
+  if (response.status == 500) return ErrorCode::io;  // InternalError is the S3 code of several
   for (int i = 0; i <= static_cast<int>(ErrorCode::internal); ++i) {
     const auto& row = base::error_row(static_cast<ErrorCode>(i));
     if (row.s3_code == s3_code && row.http_status == static_cast<int>(response.status)) return row.code;
@@ -47,11 +48,17 @@ ErrorCode code_of(const ClientResponse& response, std::string_view s3_code) {
   }
 }
 
-/// The sentence in an answer's body: S3's XML, or JSON with "message".
+/// The sentence in an answer's body: S3's XML, JSON with "message", or the "troubles" of /-/health.
 std::string message_of(std::string_view body) {
   if (const auto error = s3::parse_error(body)) return error->message;
-  if (const auto json = base::parse_json(body, "answer")) return base::json_string(*json, "message").value_or("");
-  return {};
+  const auto json = base::parse_json(body, "answer");
+  if (!json || !json->is_object()) return {};
+  std::string text = base::json_string(*json, "message").value_or("");
+  const base::Json* troubles = json->get_object().if_contains("troubles");
+  if (troubles == nullptr || !troubles->is_array()) return text;
+  for (const base::Json& trouble : troubles->get_array())
+    if (trouble.is_string()) text.append(text.empty() ? "" : "; ").append(trouble.get_string());
+  return text;
 }
 
 }  // namespace
