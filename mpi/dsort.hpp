@@ -11,7 +11,9 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
 #include <memory>
+#include <string>
 
 #include <tarn/dsort.hpp>
 #include <tarn/result.hpp>
@@ -28,6 +30,8 @@ struct DsortContext {
   Fetcher& fetcher;                     ///< called by several threads
   object::LocalStore* store = nullptr;  ///< null: this rank has no disks
   std::shared_ptr<const placement::StoreMap> map;
+  /// Make and remove the output bucket on all ranks; called on rank 0, while the others wait in a collective.
+  std::function<Result<void>(const std::string&bucket)> create_bucket, remove_bucket;
   unsigned threads = 0;  ///< that read and write; 0: this node's cores shared out among its ranks, at most 4
 };
 

@@ -3,12 +3,10 @@
 #include <algorithm>
 #include <array>
 #include <memory>
-#include <span>
 #include <vector>
 
 #include "base/error.hpp"
 #include "base/limits.hpp"
-#include "base/text.hpp"
 #include "mpi/dsort_phase.hpp"
 #include "mpi/dsort_shard.hpp"
 #include "shard/shard_index.hpp"
@@ -21,22 +19,18 @@ namespace {
 constexpr std::size_t kWindowBytesMax = limits::kSoloObjectBytesMin;
 static_assert(kWindowBytesMax >= shard::kIndexWindowBytesMin, "verification reads through the same window");
 
-/// Makes the output bucket on this rank's disks. @return whether it was missing.
-Result<bool> make_bucket(const DsortJob& job, std::int64_t created_ns) {
-  if (job.context.store == nullptr || job.context.store->has_bucket(job.output_bucket)) return false;
-  auto made = job.context.store->create_bucket(job.output_bucket, created_ns);
-  if (made) return true;
-  if (made.error().code == ErrorCode::exists) return false;
-  return fail(std::move(made).error());
-}
-
-/// One creation time for all ranks.
-Result<std::int64_t> common_time(DsortJob& job) {
-  const std::int64_t now = base::now_ns();
-  TARN_TRY(const auto bytes, job.collectives().broadcast(0, std::as_bytes(std::span(&now, 1))));
-  std::int64_t time = 0;
-  if (bytes.size() == sizeof(time)) std::copy(bytes.begin(), bytes.end(), std::as_writable_bytes(std::span(&time, 1)).begin());
-  return time;
+/// Collective. Makes the output bucket if it is missing. @return whether it was.
+Result<bool> make_bucket(DsortJob& job) {
+  Result<void> outcome;
+  std::array<std::uint64_t, 1> made{0};
+  if (job.rank() == 0) {
+    outcome = job.context.create_bucket(job.output_bucket);
+    made[0] = outcome ? 1 : 0;
+    if (!outcome && outcome.error().code == ErrorCode::exists) outcome = {};
+  }
+  TARN_CHECK(job.collectives().agree(std::move(outcome)));
+  TARN_CHECK(job.collectives().all_reduce_max(made));
+  return made[0] != 0;
 }
 
 using Writers = std::vector<std::unique_ptr<ObjectWriter>>;
@@ -75,20 +69,17 @@ Result<void> publish(DsortJob& job, const ShardPlan& plan, Writers& writers) {
 }  // namespace
 
 Result<void> assemble_and_publish(DsortJob& job, const ShardPlan& plan, const std::vector<DsortSource>& sources) {
-  TARN_TRY(const std::int64_t created_ns, common_time(job));
-  auto made = make_bucket(job, created_ns);
-  const bool new_bucket = made.value_or(false);
-  auto outcome = agree_on(job.collectives(), std::move(made));
+  TARN_TRY(const bool new_bucket, make_bucket(job));
   Result<void> result;
-  if (!outcome) {
-    result = fail(std::move(outcome).error());
-  } else if (auto writers = assemble(job, plan, sources); !writers) {
+  if (auto writers = assemble(job, plan, sources); !writers)
     result = fail(std::move(writers).error());
-  } else {
+  else
     result = publish(job, plan, *writers);
+  if (!result && new_bucket) {  // what was written without a name has gone with its writers
+    TARN_CHECK(job.collectives().barrier());
+    if (job.rank() == 0) (void)job.context.remove_bucket(job.output_bucket);
+    TARN_CHECK(job.collectives().barrier());
   }
-  // What was written without a name has gone with its writers.
-  if (!result && new_bucket) (void)job.context.store->remove_bucket(job.output_bucket);
   return result;
 }
 

@@ -80,7 +80,7 @@ void Store::Impl::make_parts() {
   neighbours_.emplace(*map_, rank());
   fetcher_.emplace(rank(), local_.get(), *neighbours_, client_);
   buckets_.emplace(caller_, rank(), size(), local_.get());
-  jobs_.emplace(caller_, mpi::DsortContext{job_collectives_, *fetcher_, local_.get(), map_});
+  jobs_.emplace(caller_, dsort_context(job_collectives_));
   store_.emplace(mpi::DistributedStore::Parts{map_, rank(), local_.get(), client_, *neighbours_, *buckets_, *jobs_});
   if (handlers_) handlers_->add_to(service_);
   buckets_->add_to(service_);
@@ -125,8 +125,17 @@ void Store::Impl::on_tick(mpi::Clock::time_point now) {
   if (handlers_) handlers_->on_tick(now);
 }
 
+mpi::DsortContext Store::Impl::dsort_context(mpi::Collectives& collectives) {
+  return {collectives,
+          *fetcher_,
+          local_.get(),
+          map_,
+          [this](const std::string& bucket) { return buckets_->create(bucket); },
+          [this](const std::string& bucket) { return buckets_->remove(bucket); }};
+}
+
 Result<DsortReport> Store::Impl::dsort(const DsortSpec& spec, const DsortProgressFn& progress) {
-  mpi::DsortContext context{collectives_, *fetcher_, local_.get(), map_};
+  mpi::DsortContext context = dsort_context(collectives_);
   const std::atomic<bool> never{false};
   return mpi::run_dsort(context, spec, progress, never);
 }

@@ -56,11 +56,13 @@ class Store::Impl final : private mpi::Listener {
   [[nodiscard]] mpi::Collectives& collectives() noexcept { return collectives_; }
   [[nodiscard]] mpi::DistributedStore& store() noexcept { return *store_; }
   [[nodiscard]] const mpi::DistributedStore& store() const noexcept { return *store_; }
+  [[nodiscard]] mpi::Fetcher& fetcher() noexcept { return *fetcher_; }
   [[nodiscard]] RankId rank() const noexcept { return comms_.application.rank(); }
   [[nodiscard]] int size() const noexcept { return comms_.application.size(); }
   [[nodiscard]] std::string url() const { return sidecar_ ? sidecar_->url() : std::string(); }
   [[nodiscard]] const std::string& token() const noexcept { return secrets_.token; }
   [[nodiscard]] Result<DsortReport> dsort(const DsortSpec& spec, const DsortProgressFn& progress);
+  [[nodiscard]] mpi::DsortContext dsort_context(mpi::Collectives& collectives);
   [[nodiscard]] Result<void> flush();
 
  private:

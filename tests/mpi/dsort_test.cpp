@@ -102,6 +102,54 @@ std::vector<std::string> keys_of(const Objects& shards) {
   return keys;
 }
 
+/// Says "no space" after a number of good writes to, or renames of, volumes under a temporary name.
+class FailingFileSystem final : public base::FileSystem {
+ public:
+  std::atomic<std::int64_t> writes_left{INT64_MAX}, renames_left{INT64_MAX};
+
+  Result<std::unique_ptr<base::File>> open(const std::string& path, base::OpenMode mode, mode_t permissions) override {
+    auto file = real_.open(path, mode, permissions);
+    if (file && path.ends_with(".tmp")) return std::make_unique<FailingFile>(std::move(*file), *this);
+    return file;
+  }
+  Result<void> rename(const std::string& from, const std::string& to) override {
+    if (from.ends_with(".tmp") && renames_left-- <= 0) return fail(ErrorCode::no_space, "rename " + to + ": no space (test)");
+    return real_.rename(from, to);
+  }
+  Result<void> make_directory(const std::string& path) override { return real_.make_directory(path); }
+  Result<void> remove(const std::string& path) override { return real_.remove(path); }
+  Result<std::vector<std::string>> list(const std::string& directory) override { return real_.list(directory); }
+  Result<void> sync_directory(const std::string& directory) override { return real_.sync_directory(directory); }
+  Result<base::Space> space(const std::string& path) override { return real_.space(path); }
+  Result<bool> exists(const std::string& path) override { return real_.exists(path); }
+
+ private:
+  class FailingFile final : public base::File {
+   public:
+    FailingFile(std::unique_ptr<base::File> real, FailingFileSystem& owner) : real_(std::move(real)), owner_(owner) {}
+    Result<std::size_t> read_at(std::uint64_t offset, std::span<std::byte> target) const override { return real_->read_at(offset, target); }
+    Result<void> write_at(std::uint64_t offset, std::span<const std::byte> bytes) override {
+      if (owner_.writes_left-- <= 0) return full();
+      return real_->write_at(offset, bytes);
+    }
+    Result<void> write_at(std::uint64_t offset, std::span<const std::span<const std::byte>> pieces) override {
+      if (owner_.writes_left-- <= 0) return full();
+      return real_->write_at(offset, pieces);
+    }
+    Result<void> sync_data() override { return real_->sync_data(); }
+    Result<void> truncate(std::uint64_t size_bytes) override { return real_->truncate(size_bytes); }
+    Result<std::uint64_t> size() const override { return real_->size(); }
+    int descriptor() const noexcept override { return real_->descriptor(); }
+    const std::string& path() const noexcept override { return real_->path(); }
+
+   private:
+    [[nodiscard]] tl::unexpected<Error> full() const { return fail(ErrorCode::no_space, "write " + path() + ": no space (test)"); }
+    std::unique_ptr<base::File> real_;
+    FailingFileSystem& owner_;
+  };
+  base::FileSystem& real_ = base::posix_file_system();
+};
+
 void check_refused(DsortWorld& world, const DsortSpec& spec, ErrorCode code, const std::string& part) {
   const auto report = world.dsort(spec);
   REQUIRE(!report);
@@ -372,6 +420,34 @@ TEST_CASE("dsort: bytes that change on their way are noticed, and nothing is pub
   CHECK(!world.has_bucket("output"));
   const auto report = world.dsort(shuffle_spec());
   REQUIRE(report);
+}
+
+TEST_CASE("dsort: no space or a failed rename on one rank: all ranks stop, nothing is published, the space is free again", "[dsort]") {
+  for (const int good_calls : {0, 2, 5})
+    for (const bool renames : {false, true}) {
+      INFO("good calls " << good_calls << " renames " << renames);
+      FailingFileSystem files;
+      DsortWorld world(3, 1, &files);
+      world.put_all("input", make_shards(12, 6, 100, 60'000));
+      DsortSpec spec = shuffle_spec();
+      spec.shard_size_bytes = 1'200'000;  // large enough for volumes of their own
+      spec.output_template = "s-%d.tar";
+      const auto before = world.objects("input");
+      (renames ? files.renames_left : files.writes_left) = good_calls;
+      const auto failed = world.dsort(spec);
+      files.renames_left = files.writes_left = INT64_MAX;
+      if (failed) {  // the last rank happened to be home of fewer shards than calls were good
+        CHECK(world.objects("output").size() == failed->shards);
+        continue;
+      }
+      CHECK(failed.error().code == ErrorCode::no_space);
+      CHECK(failed.error().rank == 2);
+      CHECK(world.objects("output").empty());
+      CHECK(!world.has_bucket("output"));
+      CHECK(world.temporary_files() == 0);
+      CHECK(world.objects("input") == before);
+      REQUIRE(world.dsort(spec));
+    }
 }
 
 TEST_CASE("dsort: stops when asked to, in any phase", "[dsort]") {

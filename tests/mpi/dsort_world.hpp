@@ -83,7 +83,19 @@ class DsortWorld {
     std::vector<Result<DsortReport>> outcomes(stores.size(), fail(ErrorCode::internal, "did not run"));
     run_ranks(static_cast<int>(stores.size()), [&](mpi::Collectives& collectives) {
       const auto r = static_cast<std::size_t>(collectives.rank());
-      mpi::DsortContext context{collectives, fetcher, stores[r].get(), map_, threads};
+      const auto on_all = [this](auto step) {
+        Result<void> outcome;
+        for (auto& store : stores)
+          if (auto done = step(*store); !done) outcome = fail(done.error());
+        return outcome;
+      };
+      mpi::DsortContext context{collectives,
+                                fetcher,
+                                stores[r].get(),
+                                map_,
+                                [&](const std::string& bucket) { return on_all([&](auto& store) { return store.create_bucket(bucket, 1); }); },
+                                [&](const std::string& bucket) { return on_all([&](auto& store) { return store.remove_bucket(bucket); }); },
+                                threads};
       const DsortProgressFn on_progress = r == 0 ? progress : DsortProgressFn{};
       outcomes[r] = mpi::run_dsort(context, spec, on_progress, abort);
     });
