@@ -16,12 +16,7 @@ namespace tarn::volume {
 
 namespace {
 
-constexpr std::size_t kChunkBytes = 480;
-constexpr std::size_t kNodeBytes = 8;
-constexpr char kBranch = '\x01';
-constexpr std::uint64_t kRoot = 0;
 constexpr unsigned kReadersMax = 1000;
-static_assert(kNodeBytes + kChunkBytes + 1 <= 511, "LMDB's longest key");
 
 constexpr std::string_view kCountersKey = "counters", kCompleteKey = "complete";
 
@@ -95,7 +90,8 @@ struct Index::Impl {
   std::string directory;
   std::unique_ptr<base::File> file;  // data.mdb, for its size
   MDB_env* env = nullptr;
-  MDB_dbi objects = 0, nodes = 0, volume_table = 0, bucket_table = 0, meta = 0;
+  KeyTrie trie;
+  MDB_dbi volume_table = 0, bucket_table = 0, meta = 0;
   mutable std::mutex readers_mutex;  // guards idle_readers
   mutable std::vector<MDB_txn*> idle_readers;
 
@@ -140,119 +136,9 @@ struct Index::Impl {
     int error_ = 0;
   };
 
-  [[nodiscard]] MDB_dbi db_of(std::uint64_t node) const noexcept { return node == kRoot ? objects : nodes; }
-
-  /// An entry of the trie.
-  struct Slot {
-    std::uint64_t node = kRoot;
-    std::string key;  // with the node id in front, except at the root
-  };
-  static std::string slot_key(std::uint64_t node, std::string_view part) {
-    std::string key = node == kRoot ? std::string() : number_key(node);
-    return key.append(part);
-  }
-
-  /// The slots from the root to the key's own. MDB_NOTFOUND when a branch is missing and `next_node` is null;
-  /// with it, missing branches are made.
-  int path_to(MDB_txn* txn, std::string_view key, std::vector<Slot>& path, std::uint64_t* next_node) const {
-    std::uint64_t node = kRoot;
-    while (key.size() > kChunkBytes) {
-      Slot slot{node, slot_key(node, key.substr(0, kChunkBytes)) + kBranch};
-      MDB_val at = to_val(slot.key), value;
-      int rc = mdb_get(txn, db_of(node), &at, &value);
-      if (rc == MDB_NOTFOUND && next_node != nullptr) {
-        const std::string id = number_key(++*next_node);
-        value = to_val(id);
-        rc = mdb_put(txn, db_of(node), &at, &value, 0);
-        node = *next_node;
-      } else if (rc == 0) {
-        if (value.mv_size != kNodeBytes) return MDB_CORRUPTED;
-        node = key_number(to_text(value));
-      }
-      if (rc != 0) return rc;
-      path.push_back(std::move(slot));
-      key.remove_prefix(kChunkBytes);
-    }
-    path.push_back({node, slot_key(node, key)});
-    return 0;
-  }
-
-  int get(MDB_txn* txn, std::string_view key, MDB_val& value) const {
-    if (key.size() <= kChunkBytes) {  // nearly all keys
-      MDB_val at = to_val(key);
-      return mdb_get(txn, objects, &at, &value);
-    }
-    std::vector<Slot> path;
-    if (const int rc = path_to(txn, key, path, nullptr); rc != 0) return rc;
-    MDB_val at = to_val(path.back().key);
-    return mdb_get(txn, db_of(path.back().node), &at, &value);
-  }
-
-  int put(MDB_txn* txn, std::string_view key, std::span<const std::byte> bytes, std::uint64_t& next_node) const {
-    std::vector<Slot> path;
-    if (const int rc = path_to(txn, key, path, &next_node); rc != 0) return rc;
-    MDB_val at = to_val(path.back().key), value = to_val(bytes);
-    return mdb_put(txn, db_of(path.back().node), &at, &value, 0);
-  }
-
-  /// Removes a key, and the branches that have become empty by it.
-  int erase(MDB_txn* txn, std::string_view key) const {
-    std::vector<Slot> path;
-    if (const int rc = path_to(txn, key, path, nullptr); rc != 0) return rc == MDB_NOTFOUND ? 0 : rc;
-    while (!path.empty()) {
-      const Slot slot = std::move(path.back());
-      path.pop_back();
-      MDB_val at = to_val(slot.key);
-      if (const int rc = mdb_del(txn, db_of(slot.node), &at, nullptr); rc != 0) return rc == MDB_NOTFOUND ? 0 : rc;
-      if (slot.node == kRoot) return 0;
-      bool empty = false;
-      if (const int rc = is_empty_node(txn, slot.node, empty); rc != 0 || !empty) return rc;
-    }
-    return 0;
-  }
-
-  int is_empty_node(MDB_txn* txn, std::uint64_t node, bool& empty) const {
-    MDB_cursor* raw = nullptr;
-    if (const int rc = mdb_cursor_open(txn, nodes, &raw); rc != 0) return rc;
-    const Cursor cursor(raw);
-    const std::string prefix = number_key(node);
-    MDB_val key = to_val(prefix), value;
-    const int rc = mdb_cursor_get(raw, &key, &value, MDB_SET_RANGE);
-    empty = rc == MDB_NOTFOUND || (rc == 0 && to_text(key).substr(0, kNodeBytes) != prefix);
-    return rc == MDB_NOTFOUND ? 0 : rc;
-  }
-
-  /// Visits the keys >= from below `node`, whose keys all begin with `prefix`. `step` holds the visitor's last wish.
-  int walk(MDB_txn* txn, std::uint64_t node, const std::string& prefix, std::string_view from, const Visitor& visit, ScanStep& step) const {
-    MDB_cursor* raw = nullptr;
-    if (const int rc = mdb_cursor_open(txn, db_of(node), &raw); rc != 0) return rc;
-    const Cursor cursor(raw);
-    const std::string node_prefix = node == kRoot ? std::string() : number_key(node);
-    const bool into_branch = from.size() > kChunkBytes;
-    const std::string start = node_prefix + std::string(from.substr(0, kChunkBytes)) + (into_branch ? std::string(1, kBranch) : "");
-    MDB_val key = to_val(start), value;
-    int rc = mdb_cursor_get(raw, &key, &value, start.empty() ? MDB_FIRST : MDB_SET_RANGE);
-    for (bool first = true; rc == 0; first = false, rc = mdb_cursor_get(raw, &key, &value, MDB_NEXT)) {
-      std::string_view part = to_text(key);
-      if (part.substr(0, node_prefix.size()) != node_prefix) return 0;
-      part.remove_prefix(node_prefix.size());
-      if (part.size() > kChunkBytes) {
-        if (value.mv_size != kNodeBytes) return MDB_CORRUPTED;
-        const bool same = first && into_branch && to_text(key) == start;
-        const std::string below = prefix + std::string(part.substr(0, kChunkBytes));
-        rc = walk(txn, key_number(to_text(value)), below, same ? from.substr(kChunkBytes) : std::string_view(), visit, step);
-        if (rc != 0) return rc;
-      } else {
-        step = prefix.empty() ? visit(part, to_bytes(value)) : visit(prefix + std::string(part), to_bytes(value));
-      }
-      if (step.action != ScanStep::next) return 0;
-    }
-    return rc == MDB_NOTFOUND ? 0 : rc;
-  }
-
   /// "counters" -> next node id, objects, bytes, sequence
   struct Counters : IndexCounters {
-    std::uint64_t next_node = kRoot;
+    std::uint64_t next_node = 0;
   };
   int get_counters(MDB_txn* txn, Counters& counters) const {
     MDB_val key = to_val(kCountersKey), value;
@@ -316,12 +202,12 @@ struct Index::Impl {
   };
 
   int apply(MDB_txn* txn, const Change& change, bool keep_removals, Counters& counters, Effects& effects) const {
-    MDB_val value;
-    int rc = get(txn, change.key, value);
+    std::span<const std::byte> value;
+    int rc = trie.get(txn, change.key, value);
     if (rc != 0 && rc != MDB_NOTFOUND) return rc;
     const bool present = rc == 0;
     if (present) {
-      const auto sequence = decode_sequence(to_bytes(value));
+      const auto sequence = decode_sequence(value);
       if (!sequence) return MDB_CORRUPTED;
       if (*sequence >= change.sequence) {
         if (change.record && *sequence > change.sequence) {
@@ -329,8 +215,8 @@ struct Index::Impl {
         }
         return 0;
       }
-      if (!is_removal(to_bytes(value))) {
-        const auto old = decode_record(to_bytes(value));
+      if (!is_removal(value)) {
+        const auto old = decode_record(value);
         if (!old) return MDB_CORRUPTED;
         effects.drop(*old);
         --counters.objects;
@@ -338,14 +224,14 @@ struct Index::Impl {
       }
     }
     if (change.record) {
-      rc = put(txn, change.key, encode_record(*change.record), counters.next_node);
+      rc = trie.put(txn, change.key, encode_record(*change.record), counters.next_node);
       effects.add(*change.record);
       ++counters.objects;
       counters.object_bytes += change.record->size_bytes;
       return rc;
     }
-    if (keep_removals) return put(txn, change.key, encode_removal(change.sequence), counters.next_node);
-    return present ? erase(txn, change.key) : 0;
+    if (keep_removals) return trie.put(txn, change.key, encode_removal(change.sequence), counters.next_node);
+    return present ? trie.erase(txn, change.key) : 0;
   }
 
   int apply_buckets(MDB_txn* txn, const std::vector<BucketChange>& changes) const {
@@ -424,11 +310,13 @@ struct Index::Impl {
   int open_tables() {
     WriteTxn txn(env);
     if (txn.error() != 0) return txn.error();
+    MDB_dbi objects = 0, nodes = 0;
     const std::pair<const char*, MDB_dbi*> tables[] = {
         {"objects", &objects}, {"nodes", &nodes}, {"volumes", &volume_table}, {"buckets", &bucket_table}, {"meta", &meta}};
     for (const auto& [name, table] : tables) {
       if (const int rc = mdb_dbi_open(txn.get(), name, MDB_CREATE, table); rc != 0) return rc;
     }
+    trie = KeyTrie(objects, nodes);
     return commit(txn);
   }
 };
@@ -477,27 +365,21 @@ Result<void> Index::set_complete() {
 
 Result<std::optional<Record>> Index::find(std::string_view key) const {
   const Impl::ReadTxn txn(*impl_);
-  MDB_val value;
-  const int rc = txn.error() != 0 ? txn.error() : impl_->get(txn.get(), key, value);
+  std::span<const std::byte> value;
+  const int rc = txn.error() != 0 ? txn.error() : impl_->trie.get(txn.get(), key, value);
   if (rc == MDB_NOTFOUND) return std::nullopt;
   if (rc != 0) return impl_->error(rc, "read");
-  if (is_removal(to_bytes(value))) return std::nullopt;
-  auto record = decode_record(to_bytes(value));
+  if (is_removal(value)) return std::nullopt;
+  auto record = decode_record(value);
   if (!record) return impl_->error(MDB_CORRUPTED, "read");
   return record;
 }
 
 Result<void> Index::scan(std::string_view from, const Visitor& visit) const {
   const Impl::ReadTxn txn(*impl_);
-  if (txn.error() != 0) return impl_->error(txn.error(), "read");
-  std::string target(from);
-  while (true) {
-    ScanStep step;
-    const int rc = impl_->walk(txn.get(), kRoot, {}, target, visit, step);
-    if (rc != 0) return impl_->error(rc, "read");
-    if (step.action != ScanStep::seek) return {};
-    target = std::move(step.target);
-  }
+  const int rc = txn.error() != 0 ? txn.error() : impl_->trie.scan(txn.get(), from, visit);
+  if (rc != 0) return impl_->error(rc, "read");
+  return {};
 }
 
 Result<IndexCounters> Index::counters() const {
@@ -570,7 +452,7 @@ Result<void> Index::drop_removals() {
   }));
   WriteTxn txn(impl_->env);
   int rc = txn.error();
-  for (std::size_t i = 0; rc == 0 && i < keys.size(); ++i) rc = impl_->erase(txn.get(), keys[i]);
+  for (std::size_t i = 0; rc == 0 && i < keys.size(); ++i) rc = impl_->trie.erase(txn.get(), keys[i]);
   if (rc == 0) rc = impl_->commit(txn);
   if (rc != 0) return impl_->error(rc, "write");
   return {};

@@ -1,15 +1,7 @@
-// index.hpp - the ordered map of one disk: index key -> record, with the state of its volumes. LMDB stays in index.cpp.
+// index.hpp - the ordered map of one disk: index key -> record, with the state of its volumes. LMDB stays in index.cpp
+// and key_trie.cpp.
 // Level 2 (volume). Any number of threads may read; one thread at a time commits. Readers and the writer never wait for
 // each other. One process at a time (the disk's lock sees to it).
-//
-// LMDB allows keys of 511 bytes, ours have up to 1,088. A key is therefore cut into chunks of 480 bytes, a trie:
-//
-//   at the root (db "objects"):        at node N (db "nodes"), every key with N (8 bytes, big endian) in front:
-//     rest <= 480 bytes: rest -> record      N rest                -> record
-//     longer: chunk 0x01 -> node id          N chunk 0x01          -> node id
-//
-// A branch is the only entry of 481 bytes (without N), and sorts behind the key that is exactly its chunk and before all
-// that are greater: walking the trie in LMDB's order gives byte order.
 #pragma once
 
 #include <cstdint>
@@ -26,6 +18,7 @@
 #include <tarn/result.hpp>
 
 #include "base/file.hpp"
+#include "volume/key_trie.hpp"
 #include "volume/record.hpp"
 
 namespace tarn::volume {
@@ -60,12 +53,6 @@ struct Batch {
   bool keep_removals = false;  ///< rebuild: see drop_removals()
 };
 
-/// What a visitor wants next.
-struct ScanStep {
-  enum Action : std::uint8_t { next, stop, seek } action = next;
-  std::string target;  ///< of seek: go on at the first key >= target; must be greater than the current key
-};
-
 class Index {
  public:
   /// Opens or makes the index in `directory`.
@@ -81,7 +68,7 @@ class Index {
   [[nodiscard]] Result<std::optional<Record>> find(std::string_view key) const;
   /// Visits keys >= from in byte order, in one snapshot. Values are only valid in the call.
   /// Keep it short: pages that were freed meanwhile cannot be reused until it ends.
-  using Visitor = std::function<ScanStep(std::string_view key, std::span<const std::byte> value)>;
+  using Visitor = KeyVisitor;
   [[nodiscard]] Result<void> scan(std::string_view from, const Visitor& visit) const;
 
   [[nodiscard]] Result<IndexCounters> counters() const;
