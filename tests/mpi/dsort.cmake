@@ -4,3 +4,10 @@ add_executable(mpi_dsort ${CMAKE_CURRENT_LIST_DIR}/dsort_test.cpp ${dsort_source
 target_include_directories(mpi_dsort PRIVATE ${PROJECT_SOURCE_DIR}/tests ${PROJECT_SOURCE_DIR})
 target_link_libraries(mpi_dsort PRIVATE tests_main tarn_plan tarn_object tarn_settings)
 add_test(NAME mpi_dsort COMMAND mpi_dsort)
+
+# The same in real jobs, with other tools reading the output.
+add_executable(dsort_ranks ${CMAKE_CURRENT_LIST_DIR}/dsort_ranks.cpp)
+target_include_directories(dsort_ranks PRIVATE ${PROJECT_SOURCE_DIR}/lib)
+target_link_libraries(dsort_ranks PRIVATE tarn tarn_settings)
+add_test(NAME mpi_dsort_ranks COMMAND ${CMAKE_CURRENT_LIST_DIR}/dsort_ranks.sh $<TARGET_FILE:dsort_ranks>)
+set_tests_properties(mpi_dsort_ranks PROPERTIES TIMEOUT 600 PROCESSORS 2 LABELS mpi)
