@@ -6,6 +6,7 @@
 #include "base/error.hpp"
 #include "base/limits.hpp"
 #include "base/text.hpp"
+#include "mpi/extents.hpp"
 #include "mpi/list_merge.hpp"
 #include "mpi/peer_reader.hpp"
 #include "mpi/rank_stats.hpp"
@@ -80,7 +81,8 @@ Result<std::size_t> DistributedStore::read(const ObjectName& name, std::uint64_t
   const Home at = home(name);
   if (is_here(at)) {
     TARN_TRY(const auto reader, parts_.local->open_reader(at.disk, name));
-    return reader->read(offset, target);
+    TARN_TRY(const std::size_t size, clip(reader->info(), offset, target.size()));
+    return reader->read(offset, target.first(size));
   }
   TARN_TRY(const auto neighbour, open_neighbour(at, name));
   if (!neighbour) return parts_.client.read(at, name, offset, target);
@@ -101,8 +103,8 @@ Result<std::vector<std::byte>> DistributedStore::get(const ObjectName& name, Byt
     return bytes;
   }
   TARN_TRY(const auto reader, open_at(home(name), name));
-  const std::uint64_t total = reader->info().size_bytes;
-  std::vector<std::byte> bytes(static_cast<std::size_t>(range.offset > total ? 0 : std::min(range.length, total - range.offset)));
+  TARN_TRY(const std::size_t length, clip(reader->info(), range.offset, range.length));
+  std::vector<std::byte> bytes(length);
   TARN_TRY(const std::size_t size, reader->read(range.offset, bytes));
   bytes.resize(size);
   return bytes;
@@ -122,10 +124,14 @@ Result<std::unique_ptr<ObjectWriter>> DistributedStore::create(const ObjectName&
   return parts_.client.create(at, name, options, size_hint);
 }
 
-Result<ObjectInfo> DistributedStore::head(const ObjectName& name) {
+Result<object::StoredObject> DistributedStore::find(const ObjectName& name) {
   TARN_CHECK(check(name));
   const Home at = home(name);
-  TARN_TRY(auto stored, is_here(at) ? parts_.local->find(at.disk, name) : parts_.client.find(at, name));
+  return is_here(at) ? parts_.local->find(at.disk, name) : parts_.client.find(at, name);
+}
+
+Result<ObjectInfo> DistributedStore::head(const ObjectName& name) {
+  TARN_TRY(auto stored, find(name));
   return std::move(stored.info);
 }
 

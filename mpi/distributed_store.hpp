@@ -43,6 +43,9 @@ class DistributedStore final : public object::ObjectService {
   [[nodiscard]] Result<std::vector<std::byte>> get(const ObjectName& name, ByteRange range);
   [[nodiscard]] Result<std::size_t> read(const ObjectName& name, std::uint64_t offset, std::span<std::byte> target);
 
+  /// The owner's description of an object, with its extents: what a Fetcher can be asked for.
+  [[nodiscard]] Result<object::StoredObject> find(const ObjectName& name);
+
   [[nodiscard]] std::shared_ptr<const placement::StoreMap> map() const override { return parts_.map; }
   [[nodiscard]] RankId rank() const noexcept override { return parts_.rank; }
   [[nodiscard]] object::Location locate(std::string_view bucket, std::string_view key) const override;

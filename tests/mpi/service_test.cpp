@@ -1,0 +1,172 @@
+// The service of one rank for the others: while it computes, when it is silent, when its bytes are damaged.
+#include <sys/resource.h>
+#include <sys/times.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <chrono>
+#include <filesystem>
+#include <fstream>
+#include <thread>
+
+#include "base/limits.hpp"
+#include "mpi/mpi_test.hpp"
+
+using namespace tarn;
+using namespace tarn::tests;
+using std::chrono::steady_clock;
+
+namespace {
+
+bool has_service_thread() {
+  int level = 0;
+  MPI_Query_thread(&level);
+  return level == MPI_THREAD_MULTIPLE;
+}
+
+double cpu_seconds() {
+  rusage usage{};
+  ::getrusage(RUSAGE_SELF, &usage);
+  return static_cast<double>(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
+         1e-6 * static_cast<double>(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
+}
+
+}  // namespace
+
+TEST_CASE("Service: a rank that computes answers the others meanwhile", "[service]") {
+  if (world_size() == 1 || !has_service_thread()) return;
+  SharedDirectory directory;
+  Store store = open_store(test_options(directory));
+  if (world_rank() == 0) REQUIRE(failure(store.create_bucket("data")) == "");
+  meet(store);
+  const std::string key = key_on(store, "data", "k", 0);
+  if (world_rank() == 0) REQUIRE(failure(store.put({"data", key}, test_bytes(3 << 20, 1))) == "");
+  meet(store);
+  // Rank 0 makes no call at all until rank 1 has read, which it learns from the file system.
+  const std::string flag = directory.path() + "/done";
+  if (world_rank() == 0) {
+    const auto limit = steady_clock::now() + std::chrono::seconds(60);
+    while (!std::filesystem::exists(flag) && steady_clock::now() < limit) std::this_thread::yield();
+    CHECK(std::filesystem::exists(flag));
+  }
+  if (world_rank() == 1) {
+    CHECK((store.get({"data", key}).value() == test_bytes(3 << 20, 1)));
+    std::ofstream(flag) << "x";
+  }
+  meet(store);
+  REQUIRE(failure(store.close()) == "");
+}
+
+TEST_CASE("Service: many threads of every rank read and write at the same time", "[service]") {
+  if (!has_service_thread()) return;
+  SharedDirectory directory;
+  Store store = open_store(test_options(directory));
+  if (world_rank() == 0) REQUIRE(failure(store.create_bucket("data")) == "");
+  meet(store);
+  constexpr int kThreads = 4;
+  std::atomic<int> wrong{0};
+  std::vector<std::thread> threads;
+  for (int t = 0; t < kThreads; ++t) {
+    threads.emplace_back([&, t] {
+      for (int i = 0; i < 25; ++i) {
+        const std::size_t sizes[] = {100, 70'000, 3'000'000};
+        const std::size_t size = sizes[i % 3];
+        const ObjectName name{"data", std::to_string(world_rank()) + "-" + std::to_string(t) + "-" + std::to_string(i)};
+        const auto bytes = test_bytes(size, static_cast<std::uint64_t>(i));
+        if (!store.put(name, bytes)) ++wrong;
+        const auto back = store.get(name);
+        if (!back || *back != bytes) ++wrong;
+        if (i % 5 == 0 && !store.list("data", {name.key})) ++wrong;
+        if (i % 2 == 0 && !store.remove(name)) ++wrong;
+      }
+    });
+  }
+  for (auto& thread : threads) thread.join();
+  CHECK(wrong == 0);
+  meet(store);
+  std::size_t found = 0;
+  ListOptions options;
+  for (bool more = true; more;) {
+    const auto page = store.list("data", options);
+    REQUIRE(failure(page) == "");
+    found += page->objects.size();
+    more = page->truncated;
+    options.start_after = page->next_start_after;
+  }
+  CHECK(found == static_cast<std::size_t>(world_size() * kThreads * 12));
+  REQUIRE(failure(store.close()) == "");
+}
+
+TEST_CASE("Service: readers and writers that are open for longer than the time limit stay usable", "[service]") {
+  if (!has_service_thread()) return;
+  SharedDirectory directory;
+  auto options = test_options(directory);
+  options.request_timeout = std::chrono::milliseconds(1500);
+  Store store = open_store(options);
+  if (world_rank() == 0) REQUIRE(failure(store.create_bucket("data")) == "");
+  meet(store);
+  const int other = (world_rank() + 1) % world_size();
+  const std::string key = key_on(store, "data", "slow" + std::to_string(world_rank()), other);
+  auto writer = store.writer({"data", key});
+  REQUIRE(failure(writer) == "");
+  REQUIRE(failure((*writer)->write(test_bytes(3 << 20, 1))) == "");
+  std::this_thread::sleep_for(std::chrono::milliseconds(4000));  // what is tested is that this pause does no harm
+  REQUIRE(failure((*writer)->write(test_bytes(3 << 20, 2))) == "");
+  REQUIRE(failure((*writer)->commit()) == "");
+  CHECK(store.head({"data", key}).value().size_bytes == 2 * (3 << 20));
+  meet(store);
+  REQUIRE(failure(store.close()) == "");
+}
+
+TEST_CASE("Service: damaged bytes are an error wherever they are read, never wrong bytes", "[service][corrupt]") {
+  SharedDirectory directory;
+  Store store = open_store(test_options(directory));
+  if (world_rank() == 0) REQUIRE(failure(store.create_bucket("data")) == "");
+  meet(store);
+  const std::string key = key_on(store, "data", "k" + std::to_string(world_rank()), world_rank());
+  const auto small = test_bytes(5000, 77 + static_cast<std::uint64_t>(world_rank()));
+  REQUIRE(failure(store.put({"data", key}, small)) == "");
+  REQUIRE(failure(store.flush()) == "");
+  // Flip one byte of the object in its volume.
+  for (const auto& entry : std::filesystem::directory_iterator(directory.path() + "/disk-" + std::to_string(world_rank()) + "/volumes")) {
+    std::fstream file(entry.path(), std::ios::in | std::ios::out | std::ios::binary);
+    const std::string all((std::istreambuf_iterator<char>(file)), {});
+    const auto at = all.find(std::string(reinterpret_cast<const char*>(small.data()), 64));
+    if (at == std::string::npos) continue;
+    file.clear();
+    file.seekp(static_cast<std::streamoff>(at + 2500));
+    file.put(static_cast<char>(~all[at + 2500]));
+  }
+  meet(store);
+  for (int owner = 0; owner < world_size(); ++owner) {
+    const ObjectName name{"data", key_on(store, "data", "k" + std::to_string(owner), owner)};
+    CHECK(code_of(store.get(name)) == "corrupt");
+    CHECK(code_of(store.get(name, {0, 10})) == "corrupt");
+    CHECK(code_of(store.head(name)) == "success");
+  }
+  meet(store);
+  REQUIRE(failure(store.close()) == "");
+}
+
+TEST_CASE("Service: an idle rank uses less than 2 % of a core and less than 64 MiB", "[service][idle]") {
+  if (!has_service_thread()) return;
+  SharedDirectory directory;
+  auto options = test_options(directory);
+  options.sidecar.enabled = true;
+  Store store = open_store(options);
+  meet(store);
+  const double before = cpu_seconds();
+  const auto start = steady_clock::now();
+  std::this_thread::sleep_for(std::chrono::seconds(3));  // idleness is what is measured
+  const double seconds = std::chrono::duration<double>(steady_clock::now() - start).count();
+  const double percent = 100 * (cpu_seconds() - before) / seconds;
+  long pages = 0;
+  long resident = 0;
+  std::ifstream("/proc/self/statm") >> pages >> resident;
+  const double mib = static_cast<double>(resident * ::sysconf(_SC_PAGESIZE)) / (1 << 20);
+  if (world_rank() == 0) WARN("idle: " << percent << " % of a core, " << mib << " MiB resident at rank 0 of " << world_size());
+  CHECK(percent < 4);  // twice the goal: other processes of a test machine disturb
+  CHECK(mib < 64 + 32);
+  meet(store);
+  REQUIRE(failure(store.close()) == "");
+}
