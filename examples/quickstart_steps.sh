@@ -147,7 +147,9 @@ show_redirect() {
 read_shards() {
   mkdir "$work/read"
   sed "s|.*|url = \"${endpoints[0]}/shards/&\"\noutput = \"$work/read/&\"|" "$work/shards.txt" >"$work/urls.txt"
-  curl -sSf -L --parallel --parallel-max 8 -K "$work/curlrc" -K "$work/urls.txt"
+  curl --fail -L --no-progress-meter --parallel --parallel-max 8 -K "$work/curlrc" -K "$work/urls.txt"
+  shard_bytes=$(find "$work/read" -type f -printf '%s\n' | awk '{ sum += $1 } END { print sum }')
+  echo "curl -L --parallel: $shards shards, $shard_bytes bytes"
 }
 
 check_images() {
@@ -160,7 +162,6 @@ check_images() {
   done <"$work/shards.txt"
   [[ $(wc -l <"$work/members.txt") -eq $images ]] || die 70 "$(wc -l <"$work/members.txt") members in all shards, not $images"
   diff -r "$work/images" "$work/unpacked" || die 70 "the images above are not what they were"
-  shard_bytes=$(find "$work/read" -type f -printf '%s\n' | awk '{ sum += $1 } END { print sum }')
   echo "$shards shards are good tar files; all $images images are there once, byte for byte"
   echo "the first of them now: $(head -n 3 "$work/members.txt" | tr '\n' ' ')"
 }
