@@ -1,5 +1,5 @@
 // sidecar.hpp - the HTTP server of one rank: S3 at /{bucket}/{key}, /v1/sort, and /-/ for operations.
-// Level 5 (http). bind(), start(), stop() belong to one thread; set_ready(), url() and port() to any.
+// Level 5 (http). bind(), start(), set_ready() and stop() belong to one thread; url() and port() to any.
 //
 //   bind() --start()--> serving --set_ready(true)--> ready --stop()--> stopped
 //

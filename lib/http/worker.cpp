@@ -1,0 +1,63 @@
+#include "http/worker.hpp"
+
+#include <exception>
+
+#include "base/log.hpp"
+#include "http/connection.hpp"
+
+namespace tarn::http {
+
+Worker::Worker(Server& the_server)
+    : server(the_server), metrics(the_server.service.metrics()), scratch(limits::kHttpSmallObjectBytesMax), guard_(io.get_executor()) {}
+
+Worker::~Worker() {
+  stop();
+}
+
+void Worker::start() {
+  asio::co_spawn(io, tick(), asio::detached);
+  thread_ = std::thread([this] { run(); });
+}
+
+void Worker::run() {
+  while (true) {
+    try {
+      io.run();
+      return;
+    } catch (const std::exception& error) {  // a bug: each connection catches its own
+      base::log_error(std::string("sidecar: an I/O thread caught: ") + error.what());
+    }
+  }
+}
+
+/// Counts seconds and ends waits that are overdue: one timer for all connections.
+Task<> Worker::tick() {
+  Timer timer(io.get_executor());
+  while (true) {
+    timer.expires_after(std::chrono::seconds(1));
+    const auto [error] = co_await timer.async_wait(kAwait);
+    if (error) co_return;
+    ++clock_s;
+    for (Connection* connection : connections) connection->check_deadline();
+  }
+}
+
+void Worker::adopt(Socket socket) {
+  asio::post(io, [this, socket = std::move(socket)]() mutable { Connection::serve(*this, std::move(socket)); });
+}
+
+void Worker::cut_connections(bool all) {
+  asio::post(io, [this, all] {
+    for (Connection* connection : connections)
+      if (all || connection->idle()) connection->cut();
+  });
+}
+
+void Worker::stop() {
+  if (!thread_.joinable()) return;
+  guard_.reset();
+  io.stop();
+  thread_.join();
+}
+
+}  // namespace tarn::http
