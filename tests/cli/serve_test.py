@@ -1,0 +1,313 @@
+#!/usr/bin/env python3
+"""serve_test.py - the life of `tarn serve`: start, files it writes, signals, restart, refusals; nothing is left running."""
+
+import json
+import os
+import pathlib
+import re
+import signal
+import socket
+import stat
+import subprocess
+import unittest
+
+import tarn_store
+from tarn_store import BUSY, CORRUPT, DENIED, INVALID, NOT_FOUND, OK, RANKS, Store, TemporaryTest, mpirun, processes_naming, run
+
+
+class Life(TemporaryTest):
+    def test_ready_lines_files_and_a_clean_end(self):
+        store = self.start().wait_ready()
+        lines = store.out.read_text().splitlines()
+        self.assertEqual(len(lines), RANKS)
+        for rank, line in enumerate(lines):
+            self.assertRegex(line, rf"^rank {rank} of {RANKS} on node \S+: http://127\.0\.0\.1:\d+, 1 disk, 0 objects$")
+        self.assertEqual(stat.S_IMODE(store.endpoint.stat().st_mode), 0o600)
+        endpoint = json.loads(store.endpoint.read_text())
+        self.assertEqual(sorted(endpoint), sorted(["store", "endpoints", "token", "access_key", "secret_key", "map_epoch"]))
+        self.assertEqual(endpoint["endpoints"], [re.search(r"http://[^,]*", line)[0] for line in lines])
+        self.assertEqual(endpoint["map_epoch"], 1)
+        self.assertGreaterEqual(len(endpoint["token"]), 32)
+        self.assertEqual(store.ready.read_text().strip(), str(store.endpoint))
+        self.assertEqual(store.stop(), OK)
+        self.assertFalse(store.ready.exists())
+        self.assertFalse(store.endpoint.exists())
+        self.assertEqual(processes_naming(str(self.work)), [])
+        self.assertEqual(store.err.read_text(), "")
+
+    def test_both_signals_end_it(self):
+        for number in [signal.SIGINT, signal.SIGTERM]:
+            store = self.start().wait_ready()
+            self.assertEqual(store.stop(number), OK, store.err.read_text())
+            self.assertEqual(processes_naming(str(self.work)), [])
+
+    def test_a_signal_to_one_rank_ends_all(self):
+        store = self.start().wait_ready()
+        ranks = [pid for pid in processes_naming(str(self.work)) if pathlib.Path(f"/proc/{pid}/comm").read_text().strip() == "tarn"]
+        self.assertEqual(len(ranks), RANKS)
+        os.kill(max(ranks), signal.SIGTERM)
+        self.assertEqual(store.process.wait(timeout=30), OK, store.err.read_text())
+        self.assertEqual(processes_naming(str(self.work)), [])
+
+    def test_what_was_stored_is_there_after_a_restart(self):
+        store = self.start().wait_ready()
+        store.ok("mb", "tarn://raw/")
+        bodies = {f"key-{i}": os.urandom(i * 1000) for i in range(20)} | {"large": os.urandom(5 << 20)}
+        for key, body in bodies.items():
+            store.ok("put", "-", f"tarn://raw/{key}", input=body)
+        store_id = json.loads(store.endpoint.read_text())["store"]
+        self.assertEqual(store.stop(), OK)
+        store = self.start().wait_ready()
+        self.assertEqual(json.loads(store.endpoint.read_text())["store"], store_id)
+        self.assertIn("objects", store.out.read_text())
+        for key, body in bodies.items():
+            self.assertEqual(store.ok("cat", f"tarn://raw/{key}"), body)
+        self.assertEqual(store.stop(), OK)
+
+    def test_several_disks_per_rank(self):
+        store = self.start(dirs=("a-{rank}", "b-{rank}")).wait_ready()
+        self.assertIn("2 disks", store.out.read_text())
+        store.ok("mb", "tarn://raw/")
+        for i in range(30):
+            store.ok("put", "-", f"tarn://raw/{i}", input=str(i).encode())
+        self.assertEqual(len(json.loads(store.ok("status", "--json"))["map"]["disks"]), 2 * RANKS)
+        self.assertEqual(len(store.keys("tarn://raw/")), 30)
+        self.assertEqual(store.stop(), OK)
+
+    def test_a_base_port(self):
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            base = probe.getsockname()[1]
+        if base + RANKS > 65535:
+            base -= RANKS
+        store = self.start(options=("--port", base)).wait_ready()
+        urls = json.loads(store.endpoint.read_text())["endpoints"]
+        self.assertEqual(urls, [f"http://127.0.0.1:{base + rank}" for rank in range(RANKS)])
+        self.assertEqual(store.stop(), OK)
+
+    def test_an_interface_name(self):
+        store = self.start(options=("--bind", "lo")).wait_ready()
+        self.assertIn("http://127.0.0.1:", store.out.read_text())
+        self.assertEqual(store.stop(), OK)
+
+    def test_redirects_are_visible_to_curl(self):
+        if RANKS == 1:
+            self.skipTest("one rank owns everything")
+        store = self.start(options=("--node-id-from-rank", "--redirect", "always")).wait_ready()
+        store.ok("mb", "tarn://raw/")
+        for i in range(10):
+            store.ok("put", "-", f"tarn://raw/{i}", input=b"content %d" % i)
+        endpoint = json.loads(store.endpoint.read_text())
+        redirects = 0
+        for i in range(10):
+            command = ["curl", "-sSL", "-H", f"Authorization: Bearer {endpoint['token']}", "-w", "%{num_redirects}"]
+            done = subprocess.run([*command, f"{endpoint['endpoints'][0]}/raw/{i}"], capture_output=True, timeout=30, check=True)
+            self.assertEqual(done.stdout[:-1], b"content %d" % i)
+            redirects += int(done.stdout[-1:])
+        self.assertGreater(redirects, 0)
+        self.assertLess(redirects, 10)
+        self.assertEqual(store.stop(), OK)
+
+    def test_a_scratch_directory_is_found(self):
+        env = tarn_store.environment()
+        env.update(TARN_DIR=str(self.work), USER="ada")
+        env.pop("SLURM_JOB_ID", None)
+        command = ["mpirun", "--oversubscribe", "-n", str(RANKS), tarn_store.TARN, "serve", "--ready-file", str(self.work / "ready")]
+        store = Store.__new__(Store)
+        store.work, store.ready, store.err = self.work, self.work / "ready", self.work / "err"
+        with open(store.err, "wb") as err:
+            store.process = subprocess.Popen(command, env=env, cwd=self.work, stderr=err, stdout=subprocess.DEVNULL, start_new_session=True)
+        self.addCleanup(store.kill)
+        store.wait_ready()
+        self.assertIn("$TARN_DIR", store.err.read_text())
+        self.assertEqual(sorted(os.listdir(self.work / "ada-tarn")), [f"rank-{r}" for r in range(RANKS)])
+        self.assertEqual(store.stop(), OK)
+
+
+class Refusals(TemporaryTest):
+    def serve(self, *options, ranks=RANKS, directory="disk-{rank}"):
+        files = ["--endpoint-file", self.work / "endpoint-2.json", "--ready-file", self.work / "ready-2"]
+        done = mpirun(ranks, "serve", "--dir", self.work / directory, *files, *options)
+        self.assertFalse((self.work / "ready-2").exists())
+        self.assertFalse((self.work / "endpoint-2.json").exists())
+        return done
+
+    def test_directories_in_use(self):
+        store = self.start().wait_ready()
+        store.ok("mb", "tarn://raw/")
+        files = ["--endpoint-file", self.work / "endpoint-2.json"]
+        done = mpirun(RANKS, "serve", "--dir", self.work / "disk-{rank}", *files)
+        self.assertEqual(done.returncode, BUSY, done.stderr)
+        lines = tarn_store.own_lines(done.stderr)
+        self.assertEqual(len(lines), 1, lines)
+        self.assertIn("disk-", lines[0])
+        self.assertRegex(lines[0], r"\b\d+\b")  # the process that holds it
+        self.assertEqual(store.ok("ls"), b"tarn://raw/\n")
+        self.assertEqual(store.stop(), OK)
+
+    def test_one_directory_for_several_ranks(self):
+        if RANKS == 1:
+            self.skipTest("one rank")
+        self.check_job_fails(self.serve(directory="shared"), BUSY, "shared")
+
+    def test_a_missing_parent_and_a_file(self):
+        self.check_job_fails(self.serve(directory="missing/disk-{rank}"), NOT_FOUND, "missing")
+        (self.work / "file").write_bytes(b"")
+        done = self.serve(directory="file")
+        self.assertNotEqual(done.returncode, OK)
+        self.assertEqual(len(tarn_store.own_lines(done.stderr)), 1, done.stderr)
+
+    def test_foreign_files(self):
+        for rank in range(RANKS):
+            (self.work / f"disk-{rank}").mkdir()
+            (self.work / f"disk-{rank}" / "thesis.tex").write_text("precious")
+        self.check_job_fails(self.serve(), INVALID, "disk-")
+        self.assertEqual((self.work / "disk-0" / "thesis.tex").read_text(), "precious")
+
+    def test_disks_of_two_stores(self):
+        if RANKS == 1:
+            self.skipTest("one disk cannot disagree")
+        for name in ["one", "two"]:
+            store = self.start(ranks=1, dirs=(name,)).wait_ready()
+            self.assertEqual(store.stop(), OK)
+        (self.work / "one").rename(self.work / "disk-0")
+        (self.work / "two").rename(self.work / "disk-1")
+        self.check_job_fails(self.serve(), INVALID, "store")
+
+    def test_wrong_options(self):
+        for options, word in [
+            (("--port", "99999"), "99999"),
+            (("--port", "eighty"), "port"),
+            (("--bind", "no-such-interface0"), "no-such-interface0"),
+            (("--redirect", "sometimes"), "sometimes"),
+            (("--threads", "0"), "--threads"),
+            (("--wrong",), "--wrong"),
+            (("operand",), "operand"),
+        ]:
+            with self.subTest(options):
+                self.check_job_fails(self.serve(*options), INVALID, word)
+
+    def test_a_port_in_use(self):
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            self.check_job_fails(self.serve("--port", taken.getsockname()[1]), BUSY, str(taken.getsockname()[1]))
+
+    def test_an_endpoint_file_that_cannot_be_written(self):
+        done = mpirun(RANKS, "serve", "--dir", self.work / "disk-{rank}", "--endpoint-file", self.work / "missing" / "endpoint.json")
+        self.check_job_fails(done, NOT_FOUND, "endpoint.json")
+
+    @unittest.skipIf(os.geteuid() != 0, "only root can become somebody else")
+    def test_no_permission(self):
+        self.work.chmod(0o711)
+        locked = self.work / "locked"
+        locked.mkdir(mode=0o700)
+        tool = self.work / "tarn"
+        tool.write_bytes(pathlib.Path(tarn_store.TARN).read_bytes())
+        tool.chmod(0o755)
+        env = tarn_store.environment()
+        env.update(TMPDIR="/tmp", HOME="/tmp")
+        command = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", str(tool), "serve", "--dir", str(locked / "d")]
+        done = subprocess.run(command, env=env, cwd="/tmp", capture_output=True, timeout=60)
+        self.assertEqual(done.returncode, DENIED, done.stderr)
+        self.assertIn("locked", tarn_store.own_lines(done.stderr)[0])
+
+    def test_singletons_that_were_meant_to_be_one_job(self):
+        env = tarn_store.environment()
+        env.update(SLURM_JOB_ID="1", SLURM_STEP_ID="0", SLURM_PROCID="0", SLURM_STEP_NUM_TASKS="4", SLURM_NTASKS="4")
+        done = run("serve", "--dir", self.work / "disk-{rank}", env=env)
+        self.assertEqual(done.returncode, INVALID, done.stderr)
+        self.assertIn("srun --mpi=pmix", tarn_store.own_lines(done.stderr)[0])
+
+
+class Check(TemporaryTest):
+    def fill(self):
+        store = self.start().wait_ready()
+        store.ok("mb", "tarn://raw/")
+        bodies = {f"key-{i}": os.urandom(2000 + i) for i in range(40)} | {"large": os.urandom(3 << 20)}
+        for key, body in bodies.items():
+            store.ok("put", "-", f"tarn://raw/{key}", input=body)
+        return store, bodies
+
+    def disks(self):
+        return [self.work / f"disk-{rank}" for rank in range(RANKS)]
+
+    def test_healthy_disks_and_a_rebuilt_index(self):
+        store, bodies = self.fill()
+        done = run("check", *self.disks())
+        self.check_fails(done, BUSY, "disk-0")
+        self.assertEqual(store.stop(), OK)
+        done = run("check", *self.disks())
+        self.assertEqual(done.returncode, OK, done.stderr)
+        self.assertEqual(done.stdout.decode().count("healthy"), RANKS)
+        reports = json.loads(run("check", "--json", *self.disks()).stdout)
+        self.assertEqual(sum(report["objects"] for report in reports), len(bodies))
+        done = run("check", "--rebuild", *self.disks())
+        self.assertEqual(done.returncode, OK, done.stderr)
+        self.assertIn("rebuilt", done.stdout.decode())
+        store = self.start().wait_ready()
+        for key, body in bodies.items():
+            self.assertEqual(store.ok("cat", f"tarn://raw/{key}"), body)
+        self.assertEqual(store.stop(), OK)
+
+    def test_a_flipped_byte_is_found_and_its_object_named(self):
+        store, bodies = self.fill()
+        self.assertEqual(store.stop(), OK)
+        needle = bodies["key-7"]
+        for volume in self.work.glob("disk-*/volumes/*.tar"):
+            data = volume.read_bytes()
+            at = data.find(needle)
+            if at >= 0:
+                with open(volume, "r+b") as file:
+                    file.seek(at + 1000)
+                    file.write(bytes([data[at + 1000] ^ 1]))
+        done = run("check", *self.disks())
+        self.assertEqual(done.returncode, CORRUPT, done.stdout)
+        self.assertIn("tarn://raw/key-7", done.stdout.decode())
+        self.assertNotIn("key-8", done.stdout.decode())
+        store = self.start().wait_ready()
+        done = store.run("get", "tarn://raw/key-7", self.work / "out")
+        self.assertNotEqual(done.returncode, OK)
+        self.assertFalse((self.work / "out").exists())
+        self.assertEqual(store.ok("cat", "tarn://raw/key-8"), bodies["key-8"])
+        self.assertEqual(store.stop(), OK)
+
+    def test_what_is_not_a_disk(self):
+        self.check_fails(run("check", self.work / "missing"), NOT_FOUND, "missing")
+        (self.work / "other").mkdir()
+        (self.work / "other" / "file").write_bytes(b"")
+        self.check_fails(run("check", self.work / "other"), INVALID, "other")
+
+
+class Doctor(TemporaryTest):
+    def test_under_mpirun(self):
+        done = mpirun(RANKS, "doctor", "--dir", self.work / "{rank}")
+        self.assertEqual(done.returncode, OK, done.stderr)
+        text = done.stdout.decode()
+        self.assertIn(f"MPI sees {RANKS} rank", text)
+        self.assertIn("MPI_THREAD_MULTIPLE", text)
+        self.assertIn("Tarn can run here", text)
+        self.assertEqual(text.count("launcher:"), 1)  # once per node
+
+    def test_alone_and_in_json(self):
+        done = run("doctor", "--json")
+        self.assertEqual(done.returncode, OK, done.stderr)
+        findings = json.loads(done.stdout)
+        self.assertLessEqual({"MPI", "launcher", "scratch", "port", "limits", "memory", "cores"}, {f["topic"] for f in findings})
+        self.assertLessEqual({f["verdict"] for f in findings}, {"OK", "WARN"})
+
+    def test_what_is_wrong_is_said_with_a_remedy(self):
+        done = run("doctor", "--dir", self.work / "missing" / "deeper", "--bind", "no-such-interface0")
+        self.assertEqual(done.returncode, tarn_store.RANK_LOST)
+        self.assertRegex(done.stdout.decode(), r"FAIL +port: .*no-such-interface0.*\n +-> ")
+        self.assertIn("cannot run here", done.stdout.decode())
+        env = tarn_store.environment()
+        env.update(SLURM_JOB_ID="1", SLURM_STEP_ID="0", SLURM_PROCID="0", SLURM_STEP_NUM_TASKS="4")
+        done = run("doctor", env=env)
+        self.assertRegex(done.stdout.decode(), r"FAIL +launcher: .*\n +-> .*srun --mpi=pmix")
+
+    def test_few_open_files(self):
+        done = subprocess.run(f"ulimit -n 256; exec {tarn_store.TARN} doctor", shell=True, env=tarn_store.environment(), capture_output=True, timeout=60)
+        self.assertEqual(done.returncode, tarn_store.RANK_LOST, done.stdout)
+        self.assertRegex(done.stdout.decode(), r"FAIL +limits: 256 .*\n +-> `ulimit -n")
+
+
+if __name__ == "__main__":
+    tarn_store.main()
