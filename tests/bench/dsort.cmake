@@ -1,0 +1,5 @@
+add_executable(dsort_data dsort_data.cpp)
+target_link_libraries(dsort_data PRIVATE tarn_shard tarn_settings)
+add_executable(dsort_bench dsort_bench.cpp)
+target_include_directories(dsort_bench PRIVATE ${PROJECT_SOURCE_DIR}/lib)
+target_link_libraries(dsort_bench PRIVATE tarn tarn_settings)
