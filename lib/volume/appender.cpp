@@ -81,16 +81,31 @@ Appender::Appender(base::FileSystem& fs, std::string directory, const base::Uuid
   }
 }
 
-std::unique_lock<std::mutex> Appender::choose_lane(Lane*& lane) {
-  for (Lane& candidate : lanes_) {  // the first free one: a single writer fills a single volume
-    std::unique_lock lock(candidate.mutex, std::try_to_lock);
-    if (lock.owns_lock()) {
-      lane = &candidate;
-      return lock;
-    }
+/// A lane in the hands of one writer.
+class Appender::LaneHold {
+ public:
+  LaneHold(Lane& lane, bool taken) : lane_(lane), taken_(taken), lock_(lane.mutex) {}
+  LaneHold(const LaneHold&) = delete;
+  LaneHold& operator=(const LaneHold&) = delete;
+  ~LaneHold() {
+    lock_.unlock();
+    if (taken_) lane_.taken.store(false, std::memory_order_release);
   }
-  lane = &lanes_[std::hash<std::thread::id>()(std::this_thread::get_id()) % lanes_.size()];
-  return std::unique_lock(lane->mutex);
+  [[nodiscard]] Lane* operator->() const noexcept { return &lane_; }
+  [[nodiscard]] Lane& operator*() const noexcept { return lane_; }
+
+ private:
+  Lane& lane_;
+  const bool taken_;
+  std::unique_lock<std::mutex> lock_;
+};
+
+/// The first lane that no other writer has (a single writer fills a single volume); when all are taken, one by thread.
+Appender::LaneHold Appender::choose_lane() {
+  for (Lane& lane : lanes_) {
+    if (!lane.taken.load(std::memory_order_relaxed) && !lane.taken.exchange(true, std::memory_order_acquire)) return LaneHold(lane, true);
+  }
+  return LaneHold(lanes_[std::hash<std::thread::id>()(std::this_thread::get_id()) % lanes_.size()], false);
 }
 
 void Appender::retire(Lane& lane, VolumeKind kind) {
@@ -115,8 +130,7 @@ Result<void> Appender::prepare_lane(Lane& lane, std::uint64_t member_bytes) {
 }
 
 Result<Record> Appender::append(Member& member, std::span<const std::byte> data) {
-  Lane* lane = nullptr;
-  const auto lock = choose_lane(lane);
+  const LaneHold lane = choose_lane();
   TARN_CHECK(prepare_lane(*lane, tar::padded(data.size()) + kHeaderBytesMax));
   member.size_bytes = data.size();
   member.sequence = sequence_.fetch_add(1) + 1;

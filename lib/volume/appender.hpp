@@ -95,7 +95,8 @@ class Appender {
 
  private:
   struct Lane {
-    std::mutex mutex;  // guards the rest
+    std::atomic<bool> taken{false};  // by a writer that did not have to wait for another
+    std::mutex mutex;                // guards the rest
     std::shared_ptr<base::File> file;
     std::uint64_t volume = 0;
     std::uint64_t end = 0;
@@ -105,7 +106,8 @@ class Appender {
   };
   static constexpr std::size_t kLanes = 8;
 
-  [[nodiscard]] std::unique_lock<std::mutex> choose_lane(Lane*& lane);
+  class LaneHold;
+  [[nodiscard]] LaneHold choose_lane();
   [[nodiscard]] Result<void> prepare_lane(Lane& lane, std::uint64_t member_bytes);
   void retire(Lane& lane, VolumeKind kind);
   void note_unsynced(std::uint64_t volume);

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <memory>
 #include <span>
@@ -55,6 +56,13 @@ inline void put(object::LocalStore& store, const std::string& key, std::string_v
   const auto info = store.put(disk, {"bucket", key}, bytes_of(text), options);
   INFO((info ? std::string() : info.error().message));
   REQUIRE(info);
+}
+
+/// Files in volumes/ of 1 MiB or more: solo volumes, finished or not.
+inline std::size_t solo_volumes(const std::string& disk) {
+  std::size_t count = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(disk + "/volumes")) count += entry.file_size() >= limits::kSoloObjectBytesMin ? 1 : 0;
+  return count;
 }
 
 inline std::string read_file(const std::string& path) {
