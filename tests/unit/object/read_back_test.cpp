@@ -1,3 +1,4 @@
+// read_back_test.cpp - bodies read back before they are committed.
 #include <catch2/catch.hpp>
 
 #include <string>

@@ -1,0 +1,123 @@
+// What a full or failing disk does to the store: the caller gets the error, nothing else changes.
+#include <catch2/catch.hpp>
+
+#include <atomic>
+#include <memory>
+#include <string>
+
+#include "base/file.hpp"
+#include "object/check.hpp"
+#include "store_fixture.hpp"
+
+using namespace tarn;
+using namespace tarn::object;
+using namespace tarn::tests;
+
+namespace {
+
+/// The real file system, until it is told to fail: then each write does half of its work and fails.
+class FailingFileSystem final : public base::FileSystem {
+ public:
+  std::atomic<bool> no_space{false};
+  std::atomic<bool> no_truncate{false};
+
+  Result<std::unique_ptr<base::File>> open(const std::string& path, base::OpenMode mode, mode_t permissions) override {
+    auto file = real_.open(path, mode, permissions);
+    if (!file) return file;
+    return std::make_unique<FailingFile>(*this, std::move(*file));
+  }
+  Result<void> make_directory(const std::string& path) override { return real_.make_directory(path); }
+  Result<void> rename(const std::string& from, const std::string& to) override {
+    if (no_space) return fail(ErrorCode::no_space, "rename");
+    return real_.rename(from, to);
+  }
+  Result<void> remove(const std::string& path) override { return real_.remove(path); }
+  Result<std::vector<std::string>> list(const std::string& directory) override { return real_.list(directory); }
+  Result<void> sync_directory(const std::string& directory) override { return real_.sync_directory(directory); }
+  Result<base::Space> space(const std::string& path) override { return real_.space(path); }
+  Result<bool> exists(const std::string& path) override { return real_.exists(path); }
+
+ private:
+  class FailingFile final : public base::File {
+   public:
+    FailingFile(FailingFileSystem& fs, std::unique_ptr<base::File> real) : fs_(fs), real_(std::move(real)) {}
+    Result<std::size_t> read_at(std::uint64_t offset, std::span<std::byte> target) const override { return real_->read_at(offset, target); }
+    Result<void> write_at(std::uint64_t offset, std::span<const std::byte> bytes) override {
+      if (!fs_.no_space) return real_->write_at(offset, bytes);
+      (void)real_->write_at(offset, bytes.first(bytes.size() / 2));
+      return fail(ErrorCode::no_space, "write: no space");
+    }
+    Result<void> write_at(std::uint64_t offset, std::span<const std::span<const std::byte>> pieces) override {
+      if (!fs_.no_space) return real_->write_at(offset, pieces);
+      (void)real_->write_at(offset, pieces.front());
+      return fail(ErrorCode::no_space, "write: no space");
+    }
+    Result<void> sync_data() override { return real_->sync_data(); }
+    Result<void> truncate(std::uint64_t size_bytes) override {
+      if (fs_.no_truncate) return fail(ErrorCode::io, "truncate");
+      return real_->truncate(size_bytes);
+    }
+    Result<std::uint64_t> size() const override { return real_->size(); }
+    int descriptor() const noexcept override { return real_->descriptor(); }
+    const std::string& path() const noexcept override { return real_->path(); }
+
+   private:
+    FailingFileSystem& fs_;
+    std::unique_ptr<base::File> real_;
+  };
+
+  base::FileSystem& real_ = base::posix_file_system();
+};
+
+}  // namespace
+
+TEST_CASE("LocalStore: on a full disk puts and removals say no_space; what was there stays; space comes back", "[object][faults]") {
+  const TemporaryDirectory directory;
+  const std::string disk = directory.file("a");
+  FailingFileSystem fs;
+  const bool no_truncate = GENERATE(false, true);  // cutting the half-written member off fails as well
+  const std::string large = noise(2'000'000, 1);
+  {
+    LocalStoreOptions options;
+    options.directories = {disk};
+    auto opened = LocalStore::open(options, fs);
+    REQUIRE(opened);
+    const auto store = std::move(*opened);
+    REQUIRE(store->create_bucket("bucket", 1));
+    put(*store, "small", "here");
+    put(*store, "large", large);
+    auto writer = store->create(0, {"bucket", "stream"}, {}, UINT64_MAX);
+    REQUIRE(writer);
+    REQUIRE((*writer)->write(bytes_of(large)));
+
+    fs.no_space = true;
+    fs.no_truncate = no_truncate;
+    CHECK(store->put(0, {"bucket", "small"}, bytes_of("new"), {}).error().code == ErrorCode::no_space);
+    CHECK(store->put(0, {"bucket", "large"}, bytes_of(large), {}).error().code == ErrorCode::no_space);
+    CHECK(store->remove(0, {"bucket", "small"}).error().code == ErrorCode::no_space);
+    CHECK(store->create_bucket("second", 1).error().code == ErrorCode::no_space);
+    CHECK((*writer)->commit().error().code == ErrorCode::no_space);
+    CHECK(!store->has_bucket("second"));
+    CHECK(get(*store, "small") == "here");
+    CHECK(get(*store, "large") == large);
+    CHECK(get(*store, "stream") == "error: not_found");
+    writer->reset();
+    CHECK(solo_volumes(disk) == 1);
+
+    fs.no_space = false;
+    put(*store, "after", "space");
+    put(*store, "small", "replaced");
+    CHECK(get(*store, "after") == "space");
+    fs.no_truncate = false;
+    REQUIRE(store->close());
+  }
+  const auto store = open_bare_store({disk});
+  CHECK(get(*store, "small") == "replaced");
+  CHECK(get(*store, "large") == large);
+  CHECK(get(*store, "after") == "space");
+  CHECK(store->disks().front().trouble.empty());
+  REQUIRE(store->close());
+  const auto report = check_disk(disk, {});
+  REQUIRE(report);
+  CHECK(report->healthy());
+}
