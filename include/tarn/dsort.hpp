@@ -52,7 +52,7 @@ struct DsortReport {
   std::uint64_t input_objects = 0;
   std::uint64_t samples = 0;
   std::uint64_t members = 0;
-  std::uint64_t skipped_members = 0;  ///< links, directories, hidden or meta names (WebDataset rule)
+  std::uint64_t skipped_members = 0;    ///< links, directories, hidden or meta names (WebDataset rule)
   std::uint64_t duplicate_samples = 0;  ///< left out of the output
   std::uint64_t shards = 0;
   std::uint64_t output_bytes = 0;

@@ -1,3 +1,4 @@
+// plan_test.cpp - dsort's plan for many numbers of ranks, and its specification.
 #include <catch2/catch.hpp>
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// shard_test.cpp - the WebDataset rule, names, the tar index: against GNU tar and against damage.
 #include <catch2/catch.hpp>
 
 #include <cstdlib>
