@@ -130,7 +130,7 @@ class HomeBound {
   Result<ShardPlan> plan(const DsortJob& job) && {
     ShardPlan result;
     struct Run {
-      std::uint64_t number, samples, tar_bytes;
+      std::uint64_t number, tar_bytes;
       std::span<const std::byte> bytes;
     };
     std::vector<Run> runs;
@@ -143,7 +143,7 @@ class HomeBound {
           const auto rest = from.rest();
           const auto head = plan::read_head(from);
           if (from.failed()) return fail(ErrorCode::internal, "dsort: a planned record is cut off");
-          runs.push_back({number, 1, head.tar_bytes, rest.first(rest.size() - from.rest().size())});
+          runs.push_back({number, head.tar_bytes, rest.first(rest.size() - from.rest().size())});
         }
       }
     std::stable_sort(runs.begin(), runs.end(), [](const Run& a, const Run& b) { return a.number < b.number; });
@@ -153,7 +153,7 @@ class HomeBound {
         result.shards.push_back({run.number, disk.index, 0, 0, {}});
       }
       PlannedShard& shard = result.shards.back();
-      shard.samples += run.samples;
+      ++shard.samples;
       shard.tar_bytes += run.tar_bytes;
       shard.runs.push_back(run.bytes);
     }
@@ -192,8 +192,10 @@ Result<ShardPlan> plan_shards(DsortJob& job, plan::RecordTable table, const std:
   TARN_TRY(const auto tar_bytes, count(job, sorted));
   TARN_TRY(const auto numbers, number_shards(job, tar_bytes));
   TARN_CHECK(check_capacity(job));
-  if (job.spec.dry_run) return ShardPlan{};
-  TARN_TRY(auto plan, send_home(job, sorted, numbers));
+  ShardPlan plan;
+  if (!job.spec.dry_run) {
+    TARN_TRY(plan, send_home(job, sorted, numbers));
+  }
   job.tell("sort", 1, 1);
   return plan;
 }
