@@ -1,8 +1,9 @@
-// Operations: /-/health, /-/ready, /-/map, /-/metrics.
+// Operations: /-/health, /-/ready, /-/map, /-/stats, /-/metrics.
 #include <string>
 
 #include "base/json.hpp"
 #include "http/routes.hpp"
+#include "http/stats_json.hpp"
 #include "placement/map_json.hpp"
 
 namespace tarn::http {
@@ -35,10 +36,19 @@ Task<> metrics(Exchange& exchange) {
   co_await exchange.send(std::string_view(text));
 }
 
+/// Asks every rank.
+Task<> stats(Exchange& exchange) {
+  auto ask = [&service = exchange.server.service] { return service.stats(); };
+  const auto counters = co_await exchange.blocking(std::move(ask));
+  if (!counters) co_return co_await exchange.refuse(counters.error());
+  base::Json answer = stats_to_json(*counters);
+  co_await exchange.send_json(200, std::move(answer));
+}
+
 Task<> contents(Exchange& exchange) {
   base::JsonObject answer{{"store", exchange.server.service.map()->store_id.to_string()},
                           {"rank", exchange.server.service.rank()},
-                          {"paths", base::JsonArray{"/-/health", "/-/ready", "/-/map", "/-/metrics"}}};
+                          {"paths", base::JsonArray{"/-/health", "/-/ready", "/-/map", "/-/stats", "/-/metrics"}}};
   return exchange.send_json(200, std::move(answer));
 }
 
@@ -52,6 +62,7 @@ Task<> admin_route(Exchange& exchange) {
   if (path == "health") return health(exchange);
   if (path == "ready") return ready(exchange);
   if (path == "map") return map(exchange);
+  if (path == "stats") return stats(exchange);
   if (path == "metrics") return metrics(exchange);
   if (path.empty()) return contents(exchange);
   return exchange.refuse(s3::ApiError{404, "NotFound", "there is no such page; /-/ lists those there are"});

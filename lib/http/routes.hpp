@@ -2,7 +2,7 @@
 // Level 5 (http). Belongs to the worker's thread. Each answers exactly once.
 //
 //   /-/health /-/ready            no token
-//   /-/map /-/metrics /-/         operations          admin_routes.cpp
+//   /-/map /-/stats /-/metrics    operations          admin_routes.cpp
 //   /v1/sort ...                  dsort               sort_routes.cpp
 //   /  /{bucket}                  S3 buckets, lists   bucket_routes.cpp
 //   /{bucket}/{key}               S3 objects          get_object.cpp, put_object.cpp
