@@ -59,7 +59,7 @@ Result<int> agree_in_job(Result<int> mine) {
   return fail(static_cast<ErrorCode>(head[0]), rank == 0 ? text : std::string());
 }
 
-Result<int> run_in_job(const StoreOptions& options, const std::function<Result<int>(Store&)>& work) {
+Result<int> run_in_job(const StoreOptions& options, const std::function<Result<int>(Store&)>& work, const std::function<void()>& after_close) {
   const MpiScope mpi;
   if (mpi.thread_level() < MPI_THREAD_MULTIPLE)
     return agree_in_job(fail(ErrorCode::unsupported, "this MPI gives no MPI_THREAD_MULTIPLE; use one that is built with it (Debian's Open MPI is)"));
@@ -68,6 +68,7 @@ Result<int> run_in_job(const StoreOptions& options, const std::function<Result<i
   Store store = std::move(*opened);
   auto outcome = agree_in_job(work(store));
   if (auto closed = store.close(); !closed && outcome) outcome = agree_in_job(fail(std::move(closed).error()));
+  if (outcome && after_close) after_close();
   return outcome;
 }
 

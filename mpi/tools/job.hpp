@@ -29,9 +29,11 @@ class MpiScope {
   int rank_ = 0, size_ = 1, thread_level_ = 0;
 };
 
-/// Collective over MPI_COMM_WORLD: opens a store, runs `work` on every rank, closes the store.
+/// Collective over MPI_COMM_WORLD: opens a store, runs `work` on every rank, closes the store, and calls `after_close`
+/// before MPI_Finalize when all went well.
 /// @return the outcome of the first rank that failed, on every rank; only rank 0's error keeps its text, so that it is said once.
-[[nodiscard]] Result<int> run_in_job(const StoreOptions& options, const std::function<Result<int>(Store&)>& work);
+[[nodiscard]] Result<int> run_in_job(const StoreOptions& options, const std::function<Result<int>(Store&)>& work,
+                                     const std::function<void()>& after_close = {});
 
 /// Collective over MPI_COMM_WORLD: the first failing rank's error on every rank, its text on rank 0 only.
 [[nodiscard]] Result<int> agree_in_job(Result<int> mine);

@@ -68,13 +68,15 @@ Result<std::optional<ServeArguments>> parse_serve(const Arguments& arguments) {
   sidecar.endpoint_file = "endpoint.json";
   unsigned port = 0;
   std::string redirect = "auto";
-  CommandLine line("serve [--dir DIR]... [OPTION...]",
-                   "Makes the ranks of this MPI job one object store and serves it by HTTP until SIGTERM or SIGINT. Each rank owns the directories\n"
-                   "that it is given; {rank} and {node} in their names are substituted. Directories of an earlier run are opened again. Without\n"
-                   "--dir a scratch directory is looked for ($TARN_DIR, $SLURM_TMPDIR, ..., see `tarn doctor`).",
-                   "mpirun -n 4 tarn serve --dir /scratch/tarn-{rank}\n"
-                   "mpirun -n 4 tarn serve --dir /nvme0/{rank} --dir /nvme1/{rank} --bind hsn0 --ready-file ready\n"
-                   "srun --mpi=pmix --overlap --ntasks-per-node=1 tarn serve --endpoint-file $HOME/endpoint.json &");
+  CommandLine line(
+      "serve [--dir DIR]... [OPTION...]",
+      "Makes the ranks of this MPI job one object store and serves it by HTTP until SIGTERM, SIGINT or SIGUSR1 comes to any rank (mpirun\n"
+      "passes them on; Open MPI's mpirun itself returns 0 after SIGUSR1, 1 after the others). Each rank owns the directories\n"
+      "that it is given; {rank} and {node} in their names are substituted. Directories of an earlier run are opened again. Without\n"
+      "--dir a scratch directory is looked for ($TARN_DIR, $SLURM_TMPDIR, ..., see `tarn doctor`).",
+      "mpirun -n 4 tarn serve --dir /scratch/tarn-{rank}\n"
+      "mpirun -n 4 tarn serve --dir /nvme0/{rank} --dir /nvme1/{rank} --bind hsn0 --ready-file ready\n"
+      "srun --mpi=pmix --overlap --ntasks-per-node=1 tarn serve --endpoint-file $HOME/endpoint.json &");
   line.options().add_options()("dir", po::value(&serve.store.directories)->value_name("DIR")->composing(),
                                "a disk of this rank; may be given several times; made when missing")(
       "port", po::value(&port)->value_name("BASE"), "rank r listens on BASE + r; 0: the system chooses (default)")(
@@ -118,17 +120,24 @@ Result<int> run_serve(const Arguments& arguments) {
   if (!*parsed) return 0;
   const ServeArguments& serve = **parsed;
   StopSignal::block();  // before MPI and the store start threads, which inherit it
-  return run_in_job(serve.store, [&](Store& store) -> Result<int> {
+  bool by_launcher = false;
+  const auto serve_until_stopped = [&](Store& store) -> Result<int> {
     warn_about_directories(serve.store, store.rank());
     auto announced = agree_in_job([&]() -> Result<int> {
       if (store.rank() == 0) TARN_CHECK(announce(store, serve));
       return 0;
     }());
     if (!announced) return announced;
-    StopSignal::wait(MPI_COMM_WORLD);
+    by_launcher = StopSignal::wait(MPI_COMM_WORLD);
     if (store.rank() == 0 && !serve.ready_file.empty()) static_cast<void>(base::posix_file_system().remove(serve.ready_file));
     return 0;
-  });
+  };
+  // Open MPI's mpirun, told to end, no longer answers MPI_Finalize: the ranks would wait in it for the SIGKILL that follows.
+  const auto leave = [&] {
+    std::cout.flush();
+    if (by_launcher && job::read_job_env(job::current_environment()).launcher == job::Launcher::open_mpi) ::_exit(0);
+  };
+  return run_in_job(serve.store, serve_until_stopped, leave);
 }
 
 }  // namespace tarn::tools

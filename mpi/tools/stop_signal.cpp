@@ -1,7 +1,10 @@
 #include "mpi/tools/stop_signal.hpp"
 
+#include <unistd.h>
+
 #include <chrono>
 #include <csignal>
+#include <cstdint>
 #include <ctime>
 #include <iostream>
 
@@ -22,14 +25,20 @@ sigset_t stop_signals() {
   sigemptyset(&set);
   sigaddset(&set, SIGTERM);
   sigaddset(&set, SIGINT);
+  sigaddset(&set, SIGUSR1);
   return set;
 }
 
-/// @return whether a signal came within the time.
-bool wait_for_signal(long wait_ms) {
+enum class Signal : std::uint8_t { none, from_launcher, from_other };
+
+/// What came within the time.
+Signal wait_for_signal(long wait_ms) {
   const sigset_t set = stop_signals();
   const timespec limit{wait_ms / 1000, wait_ms % 1000 * 1'000'000};
-  return ::sigtimedwait(&set, nullptr, &limit) > 0;
+  siginfo_t info{};
+  const int number = ::sigtimedwait(&set, &info, &limit);
+  if (number <= 0) return Signal::none;
+  return number != SIGUSR1 && info.si_pid == ::getppid() ? Signal::from_launcher : Signal::from_other;
 }
 
 }  // namespace
@@ -40,8 +49,9 @@ void StopSignal::block() {
 }
 
 // Rounds of a non-blocking reduction: each rank contributes whether it has a signal, all see the sum in the same round.
-void StopSignal::wait(MPI_Comm comm) {
+bool StopSignal::wait(MPI_Comm comm) {
   bool wanted = false;
+  bool by_launcher = false;
   Clock::time_point wanted_since;
   for (;;) {
     const int mine = wanted ? 1 : 0;
@@ -52,8 +62,9 @@ void StopSignal::wait(MPI_Comm comm) {
     while (true) {
       MPI_Test(&request, &done, MPI_STATUS_IGNORE);
       if (done != 0 && (any != 0 || wanted)) break;
-      const bool signalled = wait_for_signal(wanted ? kBusyPauseMs : kIdlePauseMs);
-      if (signalled && !wanted) {
+      const Signal signal = wait_for_signal(wanted ? kBusyPauseMs : kIdlePauseMs);
+      by_launcher = by_launcher || signal == Signal::from_launcher;
+      if (signal != Signal::none && !wanted) {
         wanted = true;
         wanted_since = Clock::now();
       }
@@ -63,7 +74,7 @@ void StopSignal::wait(MPI_Comm comm) {
         MPI_Abort(comm, base::error_row(ErrorCode::rank_lost).exit_code);
       }
     }
-    if (any != 0) return;
+    if (any != 0) return by_launcher;
   }
 }
 
