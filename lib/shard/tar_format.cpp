@@ -173,7 +173,8 @@ Result<void> finish_entry(std::span<const std::byte> block, const Header& header
 }
 
 void put_text(std::span<std::byte> block, Field field, std::string_view text) {
-  std::memcpy(block.data() + field.offset, text.data(), std::min(text.size(), field.length));
+  const auto bytes = std::as_bytes(std::span(text.substr(0, field.length)));
+  std::copy(bytes.begin(), bytes.end(), block.begin() + static_cast<std::ptrdiff_t>(field.offset));
 }
 
 void put_octal(std::span<std::byte> block, Field field, std::uint64_t value) {
