@@ -49,7 +49,7 @@ class Exchange {
   Task<BodyRead> read_body(std::span<std::byte> target_bytes);
   /// A whole document. @errors invalid: longer than `size_bytes_max`, malformed, cut.
   Task<Result<std::string>> read_document(std::size_t size_bytes_max);
-  [[nodiscard]] std::string_view body_failure() const noexcept { return reader_.failure().message; }
+  [[nodiscard]] std::string_view body_failure() const noexcept { return reader_.body_failure().message; }
 
   // --- the response: begin_response, add fields, then one of the sends
 

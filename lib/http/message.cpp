@@ -3,7 +3,6 @@
 #include <boost/beast/http/basic_parser.hpp>
 
 #include <algorithm>
-#include <cstring>
 
 #include "base/limits.hpp"
 
@@ -55,7 +54,7 @@ std::optional<std::string_view> RequestHead::find(std::string_view name) const n
   return std::nullopt;
 }
 
-/// Beast's parser, told to put its findings into a RequestHead and a span.
+/// Beast's parser, told to put its findings into a RequestHead. It sees heads only.
 class MessageParser::Impl final : public beast::http::basic_parser<true> {
  public:
   Impl() {
@@ -66,8 +65,6 @@ class MessageParser::Impl final : public beast::http::basic_parser<true> {
   RequestHead* head = nullptr;
   std::string_view input;  // the head's bytes
   bool folded = false;
-  std::span<std::byte> target;
-  std::size_t produced = 0;
 
  private:
   using Code = beast::error_code;
@@ -81,25 +78,16 @@ class MessageParser::Impl final : public beast::http::basic_parser<true> {
   }
   void on_response_impl(int, Text, int, Code&) override {}
   void on_field_impl(beast::http::field, Text name, Text value, Code&) override {
-    if (done_) return;  // a trailer: nothing in it is used
     // A folded value was put together elsewhere, in memory that does not last.
     if (!value.empty() && (value.data() < input.data() || value.data() + value.size() > input.data() + input.size())) folded = true;
     head->fields.push_back({view(name), view(value)});
   }
-  void on_header_impl(Code&) override { done_ = true; }
+  void on_header_impl(Code&) override {}
   void on_body_init_impl(const boost::optional<std::uint64_t>&, Code&) override {}
   std::size_t on_body_impl(Text, Code&) override { return 0; }
   void on_chunk_header_impl(std::uint64_t, Text, Code&) override {}
-  std::size_t on_chunk_body_impl(std::uint64_t, Text body, Code& error) override {
-    const std::size_t count = std::min(body.size(), target.size() - produced);
-    if (count > 0) std::memcpy(target.data() + produced, body.data(), count);
-    produced += count;
-    if (count < body.size()) error = beast::http::error::need_buffer;
-    return count;
-  }
+  std::size_t on_chunk_body_impl(std::uint64_t, Text, Code&) override { return 0; }
   void on_finish_impl(Code&) override {}
-
-  bool done_ = false;
 };
 
 MessageParser::MessageParser() {
@@ -168,10 +156,11 @@ ParseState MessageParser::check(RequestHead& head) {
   if (head.fields.size() > limits::kHttpHeaderFieldsMax) return fail(431, "the request has more than 200 header fields");
   if (head.minor_version != 0 && head.minor_version != 1) return fail(505, "only HTTP/1.0 and HTTP/1.1 are spoken here");
   int lengths = 0, codings = 0, hosts = 0;
-  std::string_view coding, expect;
+  std::string_view coding, expect, length;
   for (const auto& [name, value] : head.fields) {
     if (equal_ignoring_case(name, "Content-Length")) {
       ++lengths;
+      length = value;
     } else if (equal_ignoring_case(name, "Transfer-Encoding")) {
       ++codings;
       coding = value;
@@ -189,8 +178,12 @@ ParseState MessageParser::check(RequestHead& head) {
   head.chunked = impl_->chunked();
   if (head.chunked != (codings == 1)) return fail(400, "Transfer-Encoding is malformed");
   head.content_length.reset();
-  if (const auto length = impl_->content_length(); lengths == 1 && length) head.content_length = *length;
-  if (lengths == 1 && !head.content_length) return fail(400, "Content-Length is malformed");
+  if (lengths == 1) {
+    const bool digits = !length.empty() && std::all_of(length.begin(), length.end(), [](char c) { return c >= '0' && c <= '9'; });
+    const auto parsed = impl_->content_length();
+    if (!digits || !parsed) return fail(400, "Content-Length is malformed");
+    head.content_length = *parsed;
+  }
   head.keep_alive = impl_->keep_alive();
   head.expect_continue = false;
   if (!expect.empty()) {
@@ -198,27 +191,6 @@ ParseState MessageParser::check(RequestHead& head) {
     head.expect_continue = head.minor_version == 1;  // RFC 9110, 10.1.1: ignored in HTTP/1.0
   }
   return ParseState::complete;
-}
-
-MessageParser::Chunks MessageParser::parse_chunks(std::string_view bytes, std::span<std::byte> target) {
-  Chunks result;
-  impl_->target = target;
-  impl_->produced = 0;
-  while (!impl_->is_done() && result.consumed < bytes.size()) {
-    beast::error_code error;
-    const auto rest = bytes.substr(result.consumed);
-    const std::size_t used = impl_->put(boost::asio::const_buffer(rest.data(), rest.size()), error);
-    result.consumed += used;
-    if (error == beast::http::error::need_more || error == beast::http::error::need_buffer) break;
-    if (error) {
-      result.state =
-          error == beast::http::error::body_limit ? fail(413, "the body is larger than 5 TiB") : fail(400, "the chunked body is malformed");
-      break;
-    }
-  }
-  result.produced = impl_->produced;
-  if (impl_->is_done() && result.state != ParseState::failed) result.state = ParseState::complete;
-  return result;
 }
 
 }  // namespace tarn::http

@@ -1,4 +1,4 @@
-// message.hpp - the head and the chunks of one HTTP/1.x request, from bytes (Boost.Beast's parser behind).
+// message.hpp - the head of one HTTP/1.x request, from bytes (Boost.Beast's parser behind). Bodies: chunk_decoder.hpp.
 // Level 5 (http). Pure; one thread. No allocation for a request without a body once the vectors have grown.
 //
 // Stricter than the parser alone, where two servers could read one text differently (RFC 9112, 11.2): bare LF, folded
@@ -10,7 +10,6 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
-#include <span>
 #include <string_view>
 #include <vector>
 
@@ -59,14 +58,6 @@ class MessageParser {
   ParseState parse_head(std::string_view bytes, RequestHead& head);
   /// Length of the head with its empty line; after `complete`.
   [[nodiscard]] std::size_t head_bytes() const noexcept { return head_bytes_; }
-
-  struct Chunks {
-    ParseState state = ParseState::need_more;
-    std::size_t consumed = 0;  ///< of `bytes`; the rest must be given again
-    std::size_t produced = 0;  ///< bytes of body in `target`
-  };
-  /// Body of a chunked request. Ends with `complete` behind the last chunk and its trailer.
-  Chunks parse_chunks(std::string_view bytes, std::span<std::byte> target);
 
   [[nodiscard]] const ParseFailure& failure() const noexcept { return failure_; }
   /// Ready for the next request.

@@ -52,6 +52,7 @@ Task<HeadRead> RequestReader::read_head(RequestHead& head) {
       if (state == ParseState::complete) {
         position_ += parser_.head_bytes();
         transport_.never_expire();
+        decoder_ = {};
         body_left_ = head.chunked ? UINT64_MAX : head.content_length.value_or(0);
         co_return HeadRead::complete;
       }
@@ -93,6 +94,7 @@ Task<BodyRead> RequestReader::read_body(std::span<std::byte> target) {
 }
 
 Task<BodyRead> RequestReader::read_chunks(std::span<std::byte> target) {
+  using Outcome = ChunkDecoder::Outcome;
   BodyRead result;
   if (chunks_.empty()) {
     chunks_.resize(std::max(kChunksBytes, end_ - position_));
@@ -100,37 +102,31 @@ Task<BodyRead> RequestReader::read_chunks(std::span<std::byte> target) {
     std::memcpy(chunks_.data(), input_.data() + position_, chunks_end_);
     position_ = end_;
   }
-  while (result.size_bytes < target.size()) {
-    const auto step = parser_.parse_chunks({chunks_.data() + chunks_position_, chunks_end_ - chunks_position_}, target.subspan(result.size_bytes));
+  while (true) {
+    const auto step = decoder_.decode({chunks_.data() + chunks_position_, chunks_end_ - chunks_position_}, target.subspan(result.size_bytes));
     chunks_position_ += step.consumed;
     result.size_bytes += step.produced;
-    if (step.state == ParseState::complete) {
+    if (step.outcome == Outcome::complete) {
       body_left_ = 0;
       result.end = BodyRead::End::complete;
       co_return result;
     }
-    if (chunks_position_ == chunks_end_) chunks_position_ = chunks_end_ = 0;
-    const bool full = chunks_position_ == 0 && chunks_end_ == chunks_.size();
-    if (step.state == ParseState::failed || (full && step.consumed == 0 && step.produced == 0)) {
+    if (step.outcome != Outcome::more) {
+      const bool too_long = step.outcome == Outcome::too_long;
+      body_failure_ = {too_long ? 413 : 400, too_long ? "the body is larger than 5 TiB" : "the chunked body is malformed"};
       result.end = BodyRead::End::malformed;
       co_return result;
     }
-    if (step.produced > 0 || result.size_bytes == target.size()) continue;
-    if (chunks_position_ > 0) {
-      std::memmove(chunks_.data(), chunks_.data() + chunks_position_, chunks_end_ - chunks_position_);
-      chunks_end_ -= chunks_position_;
-      chunks_position_ = 0;
-    }
+    if (chunks_position_ < chunks_end_) co_return result;  // the target is full
+    chunks_position_ = chunks_end_ = 0;
     transport_.expire_in(limits::kHttpIdleTimeout);
-    const std::size_t size = co_await transport_.read_some({chunks_.data() + chunks_end_, chunks_.size() - chunks_end_});
+    chunks_end_ = co_await transport_.read_some(chunks_);
     transport_.never_expire();
-    if (size == 0) {
+    if (chunks_end_ == 0) {
       result.end = BodyRead::End::cut;
       co_return result;
     }
-    chunks_end_ += size;
   }
-  co_return result;
 }
 
 Task<bool> RequestReader::skip_body(std::size_t size_bytes_max) {

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "http/asio.hpp"
+#include "http/chunk_decoder.hpp"
 #include "http/message.hpp"
 #include "http/transport.hpp"
 
@@ -28,7 +29,7 @@ struct BodyRead {
   enum class End : std::uint8_t {
     more,
     complete,   ///< the bytes given are the last
-    malformed,  ///< failure() says why
+    malformed,  ///< body_failure() says why
     cut,        ///< the connection ended before the body did
   };
   std::size_t size_bytes = 0;
@@ -51,6 +52,7 @@ class RequestReader {
   [[nodiscard]] bool has_input() const noexcept { return position_ < end_; }
   [[nodiscard]] bool idle() const noexcept { return idle_; }
   [[nodiscard]] const ParseFailure& failure() const noexcept { return parser_.failure(); }
+  [[nodiscard]] const ParseFailure& body_failure() const noexcept { return body_failure_; }
 
  private:
   void recover_input();
@@ -59,6 +61,8 @@ class RequestReader {
 
   Transport& transport_;
   MessageParser parser_;
+  ChunkDecoder decoder_;
+  ParseFailure body_failure_;
   std::vector<char> input_;  // [position_, end_) has been received and not been used; the head lies before
   std::size_t position_ = 0;
   std::size_t end_ = 0;
