@@ -109,7 +109,7 @@ start_store() {
 }
 
 stop_store() {
-  kill -TERM "$store_pid"
+  kill -USR1 "$store_pid"  # mpirun hands it on to the ranks; at TERM it would end with an error of its own
   local code=0
   wait "$store_pid" || code=$?
   store_pid=
@@ -169,7 +169,7 @@ check_images() {
 show_balance() {
   "$tarn" status
   "$tarn" status --json >"$work/status.json"
-  balance=$(jq -r '[.ranks[].object_bytes] | "\(min / (add / length) * 100 | round) to \(max / (add / length) * 100 | round) % of the mean"' "$work/status.json")
+  balance=$(jq -r '[.per_rank[].objects] | "\(min) to \(max), where \(add / length | round) would be even"' "$work/status.json")
 }
 
 summary() {
@@ -178,7 +178,7 @@ summary() {
 objects            $images images and $shards shards
 bytes              $image_bytes and $shard_bytes
 ranks              $ranks
-bytes on a rank    $balance
+objects on a rank  $balance
 put                $(seconds "${took[put]}")   $(rate "$image_bytes" "${took[put]}")
 dsort              $(seconds "${took[dsort]}")   $(rate "$shard_bytes" "${took[dsort]}")
 read all shards    $(seconds "${took[get]}")   $(rate "$shard_bytes" "${took[get]}")
