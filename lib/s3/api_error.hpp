@@ -4,6 +4,7 @@
 
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include <tarn/result.hpp>
 
@@ -13,6 +14,10 @@ struct ApiError {
   int status = 500;
   std::string code;  ///< of docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
   std::string message;
+
+  ApiError() = default;
+  /// Not an aggregate: GCC 12 destroys an aggregate that is made within an expression with co_await twice.
+  ApiError(int http_status, std::string s3_code, std::string text) : status(http_status), code(std::move(s3_code)), message(std::move(text)) {}
 };
 
 /// By the table in base/error.hpp. Errors of a rank name it in their message.
