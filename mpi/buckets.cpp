@@ -1,6 +1,7 @@
 #include "mpi/buckets.hpp"
 
 #include <algorithm>
+#include <mutex>
 #include <numeric>
 #include <span>
 #include <utility>
@@ -9,6 +10,7 @@
 #include "base/log.hpp"
 #include "base/text.hpp"
 #include "mpi/rank_stats.hpp"
+#include "mpi/run_on.hpp"
 
 namespace tarn::mpi {
 
@@ -74,7 +76,7 @@ std::vector<BucketInfo> Buckets::list() const {
 
 Result<void> Buckets::create(std::string_view bucket) {
   TARN_CHECK(base::check_bucket_name(bucket));
-  if (rank_ == 0) return create_everywhere(std::string(bucket));
+  if (rank_ == 0) return run_on(control_, engine_, [this, name = std::string(bucket)] { return create_everywhere(name); });
   base::Encoder message = begin_message();
   message.text(bucket);
   TARN_CHECK(caller_.call(0, Op::bucket_create, std::move(message)));
@@ -82,7 +84,7 @@ Result<void> Buckets::create(std::string_view bucket) {
 }
 
 Result<void> Buckets::remove(std::string_view bucket) {
-  if (rank_ == 0) return remove_everywhere(std::string(bucket));
+  if (rank_ == 0) return run_on(control_, engine_, [this, name = std::string(bucket)] { return remove_everywhere(name); });
   base::Encoder message = begin_message();
   message.text(bucket);
   TARN_CHECK(caller_.call(0, Op::bucket_remove, std::move(message)));
@@ -91,7 +93,6 @@ Result<void> Buckets::remove(std::string_view bucket) {
 
 Result<void> Buckets::create_everywhere(const std::string& bucket) {
   TARN_CHECK(base::check_bucket_name(bucket));
-  const std::lock_guard lock(sequence_);
   if (has(bucket)) return fail(ErrorCode::exists, "bucket " + bucket + " exists already");
   const std::int64_t now_ns = base::now_ns();
   auto outcome = everywhere(Step::create, bucket, now_ns);
@@ -102,7 +103,6 @@ Result<void> Buckets::create_everywhere(const std::string& bucket) {
 }
 
 Result<void> Buckets::remove_everywhere(const std::string& bucket) {
-  const std::lock_guard lock(sequence_);
   std::int64_t created_ns = 0;
   {
     const std::shared_lock known_lock(mutex_);

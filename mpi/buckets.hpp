@@ -1,11 +1,10 @@
 // buckets.hpp - which buckets there are: known to every rank, recorded on every disk, changed through rank 0.
-// Level 6 (mpi). Any thread. Rank 0 is the sequencer, so that two ranks that make or remove the same bucket at
-// the same time see one order.
+// Level 6 (mpi). Any thread. Rank 0's control thread is the sequencer, so that two ranks that make or remove the
+// same bucket at the same time see one order.
 #pragma once
 
 #include <cstdint>
 #include <map>
-#include <mutex>
 #include <shared_mutex>
 #include <string>
 #include <string_view>
@@ -15,15 +14,18 @@
 #include <tarn/result.hpp>
 
 #include "mpi/caller.hpp"
+#include "mpi/engine.hpp"
 #include "mpi/peer_service.hpp"
+#include "mpi/worker_pool.hpp"
 #include "object/local_store.hpp"
 
 namespace tarn::mpi {
 
 class Buckets {
  public:
-  /// `local` is null on a rank without disks. All live as long as this does.
-  Buckets(Caller& caller, RankId rank, int ranks, object::LocalStore* local) : caller_(caller), rank_(rank), ranks_(ranks), local_(local) {}
+  /// `local` is null on a rank without disks; `control` has one thread. All live as long as this does.
+  Buckets(Engine& engine, Caller& caller, WorkerPool& control, RankId rank, int ranks, object::LocalStore* local)
+      : engine_(engine), caller_(caller), control_(control), rank_(rank), ranks_(ranks), local_(local) {}
 
   void add_to(PeerService& service);
   /// What open() found on all disks; makes on this rank's disks what is missing there. Before any other call.
@@ -39,7 +41,7 @@ class Buckets {
  private:
   enum class Step : std::uint8_t { create = 1, check_empty, remove };
 
-  // On rank 0:
+  // On rank 0's control thread:
   [[nodiscard]] Result<void> create_everywhere(const std::string& bucket);
   [[nodiscard]] Result<void> remove_everywhere(const std::string& bucket);
   /// Runs a step on every rank. @return the first error, after all have answered.
@@ -47,12 +49,13 @@ class Buckets {
   // On each rank:
   [[nodiscard]] Result<void> apply(Step step, const std::string& bucket, std::int64_t created_ns);
 
+  Engine& engine_;
   Caller& caller_;
+  WorkerPool& control_;
   const RankId rank_;
   const int ranks_;
   object::LocalStore* local_;
 
-  std::mutex sequence_;                                     // rank 0: one change at a time
   mutable std::shared_mutex mutex_;                         // guards known_
   std::map<std::string, std::int64_t, std::less<>> known_;  // name, time of creation
 };

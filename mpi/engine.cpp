@@ -33,6 +33,34 @@ constexpr std::size_t kTransferBytesMin = 64 * 1024;
 
 thread_local int application_calls = 0;
 
+/// The engines of this process that have no service thread. The one registry of Tarn: a thread that waits in one
+/// store's call must go on serving the process's other stores, or two ranks wait for each other in two stores for ever.
+class DrivenEngines {
+ public:
+  static DrivenEngines& instance() {
+    static DrivenEngines engines;
+    return engines;
+  }
+  void add(Engine& engine) {
+    const std::lock_guard lock(mutex_);
+    engines_.push_back(&engine);
+  }
+  void remove(Engine& engine) {
+    const std::lock_guard lock(mutex_);
+    engines_.erase(std::remove(engines_.begin(), engines_.end(), &engine), engines_.end());
+  }
+  bool drive() {
+    const std::lock_guard lock(mutex_);  // an engine does not go away while it is driven
+    bool worked = false;
+    for (Engine* engine : engines_) worked |= engine->drive();
+    return worked;
+  }
+
+ private:
+  std::mutex mutex_;  // guards engines_; taken before an engine's turn_mutex_
+  std::vector<Engine*> engines_;
+};
+
 }  // namespace
 
 ApplicationCall::ApplicationCall() noexcept {
@@ -45,7 +73,9 @@ bool ApplicationCall::active() noexcept {
   return application_calls > 0;
 }
 
-Engine::Engine(const EngineOptions& options) : options_(options), wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
+Engine::Engine(const EngineOptions& options) : options_(options), wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+  if (!options_.own_thread) DrivenEngines::instance().add(*this);
+}
 
 Engine::~Engine() {
   stop();
@@ -73,6 +103,7 @@ Result<void> Engine::start() {
 }
 
 void Engine::stop() noexcept {
+  if (!options_.own_thread) DrivenEngines::instance().remove(*this);
   stopping_.store(true);
   if (wake_) {
     const std::uint64_t one = 1;
@@ -111,7 +142,7 @@ bool Engine::wait(Event& event, Clock::time_point deadline) {
   auto last_work = Clock::now();
   microseconds pause{0};
   while (!event.is_set() && !stopped_.load()) {
-    const bool worked = drive();
+    const bool worked = options_.own_thread ? drive() : DrivenEngines::instance().drive();
     const auto now = Clock::now();
     if (now >= deadline) break;
     if (worked) {

@@ -9,6 +9,7 @@
 #include "base/error.hpp"
 #include "base/log.hpp"
 #include "mpi/rank_stats.hpp"
+#include "mpi/run_on.hpp"
 #include "plan/dsort_spec.hpp"
 
 namespace tarn::mpi {
@@ -71,7 +72,7 @@ Result<void> SortJobs::start_thread() {
 
 Result<std::string> SortJobs::start(const base::Json& spec) {
   const std::string text = boost::json::serialize(spec);
-  if (context_.collectives.rank() == 0) return start_everywhere(text);
+  if (context_.collectives.rank() == 0) return run_on(control_, engine_, [this, text] { return start_everywhere(text); });
   TARN_TRY(const auto call, caller_.call(0, Op::sort_start, text_message(text)));
   return std::string(base::Decoder(call->body()).text());
 }
@@ -91,7 +92,6 @@ Result<void> SortJobs::abort(std::string_view id) {
 Result<std::string> SortJobs::start_everywhere(const std::string& spec_text) {
   TARN_TRY(const auto json, base::parse_json(spec_text, "the sort's specification"));
   TARN_CHECK(plan::dsort_spec_from_json(json));
-  const std::lock_guard sequence(sequence_);
   std::string id;
   {
     const std::lock_guard lock(mutex_);

@@ -23,14 +23,17 @@
 #include "base/json.hpp"
 #include "mpi/caller.hpp"
 #include "mpi/dsort.hpp"
+#include "mpi/engine.hpp"
 #include "mpi/peer_service.hpp"
+#include "mpi/worker_pool.hpp"
 
 namespace tarn::mpi {
 
 class SortJobs {
  public:
-  /// `context` has collectives of its own; everything lives as long as this does.
-  SortJobs(Caller& caller, DsortContext context) : caller_(caller), context_(std::move(context)) {}
+  /// `context` has collectives of its own; `control` has one thread; everything lives as long as this does.
+  SortJobs(Engine& engine, Caller& caller, WorkerPool& control, DsortContext context)
+      : engine_(engine), caller_(caller), control_(control), context_(std::move(context)) {}
   SortJobs(const SortJobs&) = delete;
   SortJobs& operator=(const SortJobs&) = delete;
   ~SortJobs() { stop(); }
@@ -62,8 +65,9 @@ class SortJobs {
     Error error;
   };
 
-  // On rank 0:
+  // On rank 0's control thread: one start at a time.
   [[nodiscard]] Result<std::string> start_everywhere(const std::string& spec_text);
+  // On rank 0:
   [[nodiscard]] Result<base::Json> status_here(std::string_view id);
   [[nodiscard]] Result<void> abort_here(std::string_view id);
   // On each rank:
@@ -71,10 +75,11 @@ class SortJobs {
   void run() noexcept;
   void run_job(Job& job);
 
+  Engine& engine_;
   Caller& caller_;
+  WorkerPool& control_;
   DsortContext context_;
   std::thread thread_;
-  std::mutex sequence_;  // rank 0: one start at a time
 
   std::mutex mutex_;  // guards what follows
   std::condition_variable changed_;

@@ -79,8 +79,8 @@ void Store::Impl::make_parts() {
   if (local_) handlers_.emplace(*local_, data_pool_, caller_.timeout());
   neighbours_.emplace(*map_, rank());
   fetcher_.emplace(rank(), local_.get(), *neighbours_, client_);
-  buckets_.emplace(caller_, rank(), size(), local_.get());
-  jobs_.emplace(caller_, dsort_context(job_collectives_));
+  buckets_.emplace(engine_, caller_, control_pool_, rank(), size(), local_.get());
+  jobs_.emplace(engine_, caller_, control_pool_, dsort_context(job_collectives_));
   store_.emplace(mpi::DistributedStore::Parts{map_, rank(), local_.get(), client_, *neighbours_, *buckets_, *jobs_});
   if (handlers_) handlers_->add_to(service_);
   buckets_->add_to(service_);
@@ -102,6 +102,7 @@ Result<void> Store::Impl::serve() {
   TARN_CHECK(collectives_.agree(std::move(outcome)));
   if (sidecar_) sidecar_->set_ready(true);
   TARN_CHECK(collectives_.barrier());
+  outcome = {};
   const std::string& path = options_.sidecar.endpoint_file;
   if (rank() == 0 && sidecar_ && !path.empty()) {
     outcome = mpi::write_endpoint_file(path, *map_, secrets_);
