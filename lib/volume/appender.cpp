@@ -215,13 +215,14 @@ void Appender::note_unsynced(std::uint64_t volume) {
 Result<void> Appender::sync() {
   std::vector<std::shared_ptr<const base::File>> files;
   std::vector<std::uint64_t> volumes;
-  {
-    const std::lock_guard lock(unsynced_mutex_);
-    volumes.swap(unsynced_);
-  }
   for (Lane& lane : lanes_) {
     const std::lock_guard lock(lane.mutex);
     if (lane.file && lane.end > 0) volumes.push_back(lane.volume);
+  }
+  {  // after the lanes: what one of them has left by now is noted here
+    const std::lock_guard lock(unsynced_mutex_);
+    volumes.insert(volumes.end(), unsynced_.begin(), unsynced_.end());
+    unsynced_.clear();
   }
   for (const std::uint64_t volume : volumes) {
     auto file = fs_.open(volume_file_path(directory_, volume), base::OpenMode::read_write);
