@@ -65,8 +65,10 @@ bool needs_no_token(const Target& target) {
 }  // namespace
 
 Task<> dispatch(Exchange& exchange) {
-  if (const auto parsed = parse_target(exchange.head.target, exchange.target); !parsed)
+  if (const auto parsed = parse_target(exchange.head.target, exchange.target); !parsed) {
+    exchange.close_after();  // who sends this may not mean the rest as we read it
     co_return co_await exchange.refuse(s3::ApiError{400, "InvalidURI", parsed.error().message});
+  }
   const std::string& first = exchange.target.name.bucket;
   if (needs_no_token(exchange.target)) co_return co_await admin_route(exchange);
   auto access = check_access(exchange.server, exchange.head, exchange.target);
