@@ -192,13 +192,17 @@ Result<std::string> read_text_file(FileSystem& fs, const std::string& path, std:
 
 Result<void> write_text_file(FileSystem& fs, const std::string& path, std::string_view text, mode_t permissions) {
   const std::string temporary = path + ".tmp" + std::to_string(::getpid());
-  {
-    TARN_TRY(const auto file, fs.open(temporary, OpenMode::create, permissions));
-    TARN_CHECK(file->truncate(0));
+  // What lies there under that name (of a process that was killed, or of somebody who wants to read along) keeps its own permissions.
+  static_cast<void>(fs.remove(temporary));
+  const auto write = [&]() -> Result<void> {
+    TARN_TRY(const auto file, fs.open(temporary, OpenMode::create_new, permissions));
     TARN_CHECK(file->write_at(0, std::as_bytes(std::span(text.data(), text.size()))));
-    TARN_CHECK(file->sync_data());
-  }
-  return fs.rename(temporary, path);
+    return file->sync_data();
+  };
+  auto outcome = write();
+  if (outcome) outcome = fs.rename(temporary, path);
+  if (!outcome) static_cast<void>(fs.remove(temporary));
+  return outcome;
 }
 
 }  // namespace tarn::base

@@ -1,3 +1,6 @@
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <catch2/catch.hpp>
 
 #include "base/codec.hpp"
@@ -86,6 +89,27 @@ TEST_CASE("write_text_file: replaces whole files", "[base]") {
   REQUIRE(write_text_file(fs, directory.file("t"), "a longer text"));
   REQUIRE(write_text_file(fs, directory.file("t"), "short"));
   CHECK(*read_text_file(fs, directory.file("t")) == "short");
+  CHECK(fs.list(directory.path())->size() == 1);
+}
+
+TEST_CASE("write_text_file: a secret is readable by its owner alone, whatever lay under the temporary name", "[base]") {
+  tests::TemporaryDirectory directory;
+  auto& fs = posix_file_system();
+  const std::string temporary = directory.file("secret.tmp" + std::to_string(::getpid()));
+  {
+    const auto planted = fs.open(temporary, OpenMode::create, 0666);
+    REQUIRE(planted);
+    REQUIRE(::fchmod((*planted)->descriptor(), 0666) == 0);
+  }
+  REQUIRE(write_text_file(fs, directory.file("secret"), "token", 0600));
+  struct stat status {};
+  REQUIRE(::stat(directory.file("secret").c_str(), &status) == 0);
+  CHECK((status.st_mode & 0777) == 0600);
+  REQUIRE(::symlink(directory.file("elsewhere").c_str(), temporary.c_str()) == 0);
+  REQUIRE(write_text_file(fs, directory.file("secret"), "token 2", 0600));
+  CHECK(!*fs.exists(directory.file("elsewhere")));
+  CHECK(!write_text_file(fs, directory.path(), "over a directory", 0600));
+  CHECK(!*fs.exists(directory.path() + ".tmp" + std::to_string(::getpid())));
   CHECK(fs.list(directory.path())->size() == 1);
 }
 
