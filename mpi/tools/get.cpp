@@ -1,5 +1,6 @@
 // get.cpp - `tarn get` and `tarn cat`: objects into files, or to standard output.
 // Level 7 (tools).
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -9,6 +10,7 @@
 #include <optional>
 
 #include "base/error.hpp"
+#include "base/file.hpp"
 #include "base/text.hpp"
 #include "mpi/tools/commands.hpp"
 #include "mpi/tools/local_tree.hpp"
@@ -19,13 +21,25 @@ namespace tarn::tools {
 
 namespace {
 
-Result<void> write_stdout(std::span<const std::byte> bytes) {
+Result<void> write_all(int descriptor, std::string_view name, std::span<const std::byte> bytes) {
   while (!bytes.empty()) {
-    const ssize_t count = ::write(STDOUT_FILENO, bytes.data(), bytes.size());
+    const ssize_t count = ::write(descriptor, bytes.data(), bytes.size());
     if (count < 0 && errno == EINTR) continue;
-    if (count < 0) return fail(base::errno_error(errno, "write", "standard output"));
+    if (count < 0) return fail(base::errno_error(errno, "write", name));
     bytes = bytes.subspan(static_cast<std::size_t>(count));
   }
+  return {};
+}
+
+Result<void> write_stdout(std::span<const std::byte> bytes) {
+  return write_all(STDOUT_FILENO, "standard output", bytes);
+}
+
+/// Into a pipe or device, which stays what it is: no temporary file takes its place.
+Result<void> get_into_stream(http::Client& client, const ObjectName& name, const std::string& path) {
+  const base::UniqueFd stream(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
+  if (!stream) return fail(base::errno_error(errno, "open", path));
+  TARN_CHECK(client.get(name, [&](std::span<const std::byte> bytes) { return write_all(stream.get(), path, bytes); }));
   return {};
 }
 
@@ -52,7 +66,8 @@ Result<void> get_one(http::Client& client, const ObjectName& name, std::string p
     TARN_CHECK(client.get(name, write_stdout));
     return {};
   }
-  if (std::filesystem::is_directory(path) || (!path.empty() && path.back() == '/')) {
+  if (is_stream(path)) return get_into_stream(client, name, path);
+  if (is_directory(path) || (!path.empty() && path.back() == '/')) {
     const std::string base = name.key.substr(name.key.rfind('/') + 1);
     if (!is_safe_path(base)) return fail(ErrorCode::invalid, "the key '" + name.key + "' cannot be a file name; name the file");
     path = (std::filesystem::path(path) / base).string();

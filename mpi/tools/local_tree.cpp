@@ -73,20 +73,35 @@ bool is_safe_path(std::string_view key) {
   return true;
 }
 
+bool is_directory(const std::string& path) {
+  std::error_code ignored;  // whoever opens the path says what is wrong with it
+  return fs::is_directory(path, ignored);
+}
+
+bool is_stream(const std::string& path) {
+  std::error_code ignored;
+  const auto status = fs::status(path, ignored);
+  return fs::exists(status) && !fs::is_regular_file(status) && !fs::is_directory(status);
+}
+
 Result<void> make_parents(const std::string& path) {
   const fs::path parent = fs::path(path).parent_path();
   std::error_code error;
   if (parent.empty()) return {};
   fs::create_directories(parent, error);
-  if (error && !fs::is_directory(parent)) return system_failure(error, "make directory", parent.string());
+  std::error_code ignored;
+  if (error && !fs::is_directory(parent, ignored)) return system_failure(error, "make directory", parent.string());
   return {};
 }
 
 Result<WholeFile> WholeFile::create(const std::string& path) {
   static std::atomic<unsigned> counter{0};
-  std::string temporary = path + ".tarn-" + std::to_string(::getpid()) + "-" + std::to_string(counter.fetch_add(1));
-  TARN_TRY(auto file, base::posix_file_system().open(temporary, base::OpenMode::create_new));
-  return WholeFile(path, std::move(temporary), std::move(file));
+  // A short name of its own: one made from the file's would be too long for the longest of them.
+  const std::string name = ".tarn-" + std::to_string(::getpid()) + "-" + std::to_string(counter.fetch_add(1));
+  std::string temporary = (fs::path(path).parent_path() / name).string();
+  auto file = base::posix_file_system().open(temporary, base::OpenMode::create_new);
+  if (!file) return fail(file.error().code, "cannot write " + path + ": " + file.error().message);
+  return WholeFile(path, std::move(temporary), std::move(*file));
 }
 
 WholeFile::~WholeFile() {

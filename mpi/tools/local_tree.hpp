@@ -34,6 +34,10 @@ struct Tree {
 
 /// Whether a key can become a path below a directory without leaving it: no empty component, no "." and "..".
 [[nodiscard]] bool is_safe_path(std::string_view key);
+/// Whether there is a directory of that name, as far as this process can see.
+[[nodiscard]] bool is_directory(const std::string& path);
+/// Whether there is something that is neither file nor directory: a pipe, a device, a socket. No file can be put in its place.
+[[nodiscard]] bool is_stream(const std::string& path);
 /// Makes the directories above `path`. @errors denied, exists (a file is in the way), io.
 [[nodiscard]] Result<void> make_parents(const std::string& path);
 

@@ -40,7 +40,9 @@ Result<void> put_stream(http::Client& client, const PutArguments& arguments, con
 }
 
 Result<void> put_file(http::Client& client, const PutArguments& arguments, const std::string& path, ObjectName target) {
-  if (std::filesystem::is_directory(path)) return fail(ErrorCode::invalid, path + " is a directory; use `tarn put -r` for all files below it");
+  if (is_directory(path)) return fail(ErrorCode::invalid, path + " is a directory; use `tarn put -r` for all files below it");
+  if (is_stream(path))
+    return fail(ErrorCode::invalid, path + " is not a regular file; `tarn put - URL <" + path + "` stores what can be read from it");
   if (target.key.empty() || target.key.back() == '/') target.key += std::filesystem::path(path).filename().string();
   TARN_TRY(http::FileBody body, http::FileBody::open(path));
   Progress progress("put", *body.size(), Progress::Unit::bytes);
