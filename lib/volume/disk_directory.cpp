@@ -74,9 +74,12 @@ Result<void> DiskDirectory::take_lock() {
   const base::Json last = parsed ? *parsed : base::Json(base::JsonObject());
   if (::flock(lock_->descriptor(), LOCK_EX | LOCK_NB) != 0) {
     if (errno != EWOULDBLOCK) return fail(base::errno_error(errno, "lock", lock_path));
-    const std::string pid = std::to_string(base::json_u64(last, "pid").value_or(0));
-    return fail(ErrorCode::busy, path_ + ": is in use by process " + pid + " on host " + base::json_string(last, "host").value_or("?") +
-                                     "; end that one or give another directory");
+    // Whoever took the lock a moment ago has not written its name yet.
+    const auto pid = base::json_u64(last, "pid");
+    const std::string user =
+        pid ? "process " + std::to_string(*pid) + " on host " + base::json_string(last, "host").value_or("?") : "another process";
+    return fail(ErrorCode::busy, path_ + ": is in use by " + user +
+                                     "; end that one or give another directory (ranks of one job need one each, as /scratch/tarn-{rank})");
   }
   const auto boot = base::json_string(last, "boot");
   const bool same_boot = boot && !boot->empty() && *boot == boot_id(fs_);
