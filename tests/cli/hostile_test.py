@@ -1,0 +1,142 @@
+#!/usr/bin/env python3
+"""hostile_test.py - requests and local files that are made to break something: the store goes on, nothing is replaced or lost."""
+
+import json
+import os
+import socket
+import stat
+import subprocess
+import urllib.parse
+
+import tarn_store
+from tarn_store import BUSY, INVALID, NOT_FOUND, StoreTest, TemporaryTest, mpirun
+
+# Before anybody looks at a token.
+GARBAGE = [
+    b"\x16\x03\x01\x02\x00\x01garbage\r\n\r\n",
+    b"A" * 70000,
+    b"GET /\r\n\r\n",
+    b"GET / HTTP/1.1\r\n\r\n",
+    b"GET / HTTP/1.1\nHost: x\n\n",
+    b"GET /raw/a%00b HTTP/1.1\r\nHost: x\r\n\r\n",
+    b"GET /raw/a%zz HTTP/1.1\r\nHost: x\r\n\r\n",
+    b"GET /raw/%ff HTTP/1.1\r\nHost: x\r\n\r\n",
+    b"OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n",
+    b"PUT /raw/x HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    b"PUT /raw/x HTTP/1.1\r\nHost: x\r\nExpect: tea\r\nContent-Length: 3\r\n\r\nabc",
+]
+# With the token.
+REFUSED = [
+    ("GET", "/raw/x?acl", b"", 501),
+    ("PUT", "/raw?policy", b"{}", 501),
+    ("PATCH", "/raw/x", b"", 501),
+    ("GET", "/raw?list-type=2&max-keys=-1", b"", 400),
+    ("GET", "/raw?list-type=2&continuation-token=zz", b"", 400),
+    ("GET", "/raw?list-type=3", b"", 400),
+    ("GET", "/raw%2fx/y", b"", 400),
+    ("GET", "/raw/" + "k" * 1025, b"", 400),
+    ("DELETE", "/-/health", b"", 405),
+    ("GET", "/-/nothing", b"", 404),
+    ("GET", "/v1/sort", b"", 400),
+    ("GET", "/v1/sort?id=none", b"", 404),
+    ("POST", "/v1/sort", b"[" * 100000, 400),
+    ("DELETE", "/raw", b"", 409),
+]
+
+
+class Hostile(StoreTest):
+    def setUp(self):
+        super().setUp()
+        described = json.loads(self.store.endpoint.read_text())
+        self.token, self.urls = described["token"], [urllib.parse.urlsplit(url) for url in described["endpoints"]]
+        self.store.run("mb", "tarn://raw/")
+        self.store.ok("put", "-", "tarn://raw/x", input=b"abc")
+
+    def send(self, rank, request):
+        """All that the rank answers until it closes or has nothing more to say."""
+        with socket.create_connection((self.urls[rank].hostname, self.urls[rank].port), timeout=20) as peer:
+            peer.sendall(request)
+            peer.shutdown(socket.SHUT_WR)
+            answer = b""
+            try:
+                while piece := peer.recv(65536):
+                    answer += piece
+            except ConnectionResetError:
+                pass
+            return answer
+
+    def ask(self, rank, method, target, body=b"", fields=""):
+        head = f"{method} {target} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {self.token}\r\nContent-Length: {len(body)}\r\n{fields}\r\n"
+        return self.send(rank, head.encode() + body)
+
+    def check_alive(self):
+        self.assertIsNone(self.store.process.poll(), self.store.err.read_text())
+        for rank in range(self.ranks):
+            self.assertIn(b" 200 ", self.ask(rank, "GET", "/-/health").split(b"\r\n")[0])
+
+    def test_what_is_not_a_request_is_refused_and_ends_nothing(self):
+        for rank in range(self.ranks):
+            for request in GARBAGE:
+                with self.subTest(rank=rank, request=request[:60]):
+                    self.assertRegex(self.send(rank, request), rb"^HTTP/1\.1 4\d\d ")
+        self.check_alive()
+
+    def test_requests_that_are_not_known_are_refused_and_end_nothing(self):
+        for rank in range(self.ranks):
+            for method, target, body, status in REFUSED:
+                with self.subTest(rank=rank, request=f"{method} {target[:60]}"):
+                    self.assertTrue(self.ask(rank, method, target, body).startswith(b"HTTP/1.1 %d " % status))
+        self.check_alive()
+        self.assertEqual(self.store.ok("cat", "tarn://raw/x"), b"abc")
+
+    def test_a_removal_with_a_condition_is_refused_not_done(self):
+        for rank in range(self.ranks):
+            answer = self.ask(rank, "DELETE", "/raw/x", fields='If-Match: "another"\r\n')
+            self.assertTrue(answer.startswith(b"HTTP/1.1 501 "), answer)
+        self.assertEqual(self.store.ok("cat", "tarn://raw/x"), b"abc")
+
+    def test_an_upload_that_breaks_off_leaves_nothing(self):
+        head = f"PUT /raw/cut HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {self.token}\r\n"
+        for rank in range(self.ranks):
+            self.send(rank, head.encode() + b"Content-Length: 3000000\r\n\r\n" + b"y" * 2000000)
+            self.send(rank, head.encode() + b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n")
+        self.check_fails(self.store.run("cat", "tarn://raw/cut"), NOT_FOUND, "raw/cut")
+        self.check_alive()
+
+    def test_an_object_goes_into_a_pipe_and_the_pipe_stays(self):
+        pipe = self.temp / "pipe"
+        os.mkfifo(pipe)
+        reader = subprocess.Popen(["cat", str(pipe)], stdout=subprocess.PIPE)
+        self.addCleanup(reader.kill)
+        self.store.ok("get", "tarn://raw/x", pipe)
+        self.assertTrue(stat.S_ISFIFO(pipe.stat().st_mode))
+        self.assertEqual(reader.communicate(timeout=20)[0], b"abc")
+
+    def test_a_pipe_is_not_put_as_a_file(self):
+        pipe = self.temp / "pipe"
+        os.mkfifo(pipe)  # without a writer: opening it would wait for ever
+        self.check_fails(self.store.run("put", pipe, "tarn://raw/", timeout=20), INVALID, "not a regular file", "tarn put -")
+
+    def test_the_longest_file_names_come_back(self):
+        (self.temp / "in").mkdir()
+        (self.temp / "in" / ("n" * 255)).write_bytes(b"long")
+        self.store.ok("put", "-r", self.temp / "in", "tarn://longest/")
+        self.store.ok("get", "-r", "tarn://longest/", self.temp / "out")
+        self.assertEqual((self.temp / "out" / ("n" * 255)).read_bytes(), b"long")
+
+    def test_paths_that_cannot_be_are_named_with_the_right_code(self):
+        too_long = "p" * 5000
+        self.check_fails(self.store.run("put", too_long, "tarn://raw/"), tarn_store.IO, "File name too long")
+        self.check_fails(self.store.run("get", "tarn://raw/x", too_long), tarn_store.IO, "File name too long")
+        self.check_fails(self.store.run("get", "tarn://raw/x", self.temp / "missing" / "x"), NOT_FOUND, str(self.temp / "missing" / "x"))
+
+
+class OneDirectory(TemporaryTest):
+    def test_ranks_that_share_a_directory_are_told_about_rank(self):
+        done = mpirun(3, "serve", "--dir", self.work / "disk", "--endpoint-file", self.work / "endpoint.json")
+        self.check_job_fails(done, BUSY, "is in use by", "{rank}")
+        self.assertNotIn("process 0", done.stderr.decode())
+
+
+if __name__ == "__main__":
+    tarn_store.main()
