@@ -13,7 +13,7 @@ namespace tarn {
 
 using RankId = int;
 
-/// Bucket: 3 to 63 of [a-z0-9.-] (S3's rule). Key: 1 to 1,024 bytes of UTF-8 without NUL.
+/// Bucket: 2 to 63 of [a-z0-9.-] (S3 asks for 3), but not "v1". Key: 1 to 1,024 bytes of UTF-8 without NUL.
 struct ObjectName {
   std::string bucket;
   std::string key;

@@ -86,7 +86,8 @@ Result<void> check_bucket_name(std::string_view bucket) {
   const auto bad = [&](std::string_view why) {
     return fail(ErrorCode::invalid, "'" + std::string(bucket.substr(0, 80)) + "' cannot be a bucket name: " + std::string(why));
   };
-  if (bucket.size() < limits::kBucketNameBytesMin || bucket.size() > limits::kBucketNameBytesMax) return bad("it must have 3 to 63 characters");
+  if (bucket.size() < limits::kBucketNameBytesMin || bucket.size() > limits::kBucketNameBytesMax) return bad("it must have 2 to 63 characters");
+  if (bucket == "v1") return bad("addresses below /v1/ are those of the store itself");
   for (const char c : bucket)
     if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' || c == '-')) return bad("only a-z, 0-9, '.' and '-' may stand in it");
   const auto edge = [](char c) { return c == '.' || c == '-'; };

@@ -18,7 +18,8 @@ namespace tarn::base {
 /// "0 B", "12.3 KiB", "4.0 GiB"
 [[nodiscard]] std::string format_size(std::uint64_t size_bytes);
 
-/// @errors invalid, with the rule that is broken. 3 to 63 of [a-z0-9.-], first and last a letter or digit.
+/// @errors invalid, with the rule that is broken. 2 to 63 of [a-z0-9.-], first and last a letter or digit;
+/// "v1" is taken by the addresses of the sidecar.
 [[nodiscard]] Result<void> check_bucket_name(std::string_view bucket);
 /// @errors invalid: empty, longer than 1,024 bytes, not UTF-8, or with a NUL.
 [[nodiscard]] Result<void> check_key(std::string_view key);
