@@ -38,7 +38,7 @@ void print_report(const base::Json& report, bool json) {
             << ")\n";
   if (const auto* fields = report.if_object(); fields != nullptr && fields->contains("warnings") && fields->at("warnings").is_array())
     for (const base::Json& warning : fields->at("warnings").get_array())
-      if (warning.is_string()) std::cerr << "tarn dsort: warning: " << std::string_view(warning.get_string()) << "\n";
+      if (warning.is_string()) std::cerr << "tarn dsort: warning: " + std::string(warning.get_string()) + "\n";
 }
 
 Error job_error(const base::Json& status, const std::string& id) {

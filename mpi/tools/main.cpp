@@ -43,6 +43,11 @@ void print_usage(std::ostream& out) {
          "  tarn ls -l tarn://train/\n";
 }
 
+/// In one write: what several ranks say is not mixed up within a line.
+void say(const std::string& line) {
+  std::fwrite(line.data(), 1, line.size(), stderr);
+}
+
 int run(const std::vector<std::string>& arguments) {
   if (arguments.empty()) {
     print_usage(std::cerr);
@@ -63,10 +68,10 @@ int run(const std::vector<std::string>& arguments) {
     std::cout.flush();
     if (outcome && !std::cout) outcome = fail(ErrorCode::io, "cannot write to standard output");
     if (outcome) return *outcome;
-    if (!outcome.error().message.empty()) std::cerr << "tarn " << name << ": " << outcome.error().message << "\n";
+    if (!outcome.error().message.empty()) say("tarn " + name + ": " + outcome.error().message + "\n");
     return base::error_row(outcome.error().code).exit_code;
   }
-  std::cerr << "tarn: there is no command '" << name << "' (see `tarn --help`)\n";
+  say("tarn: there is no command '" + name + "' (see `tarn --help`)\n");
   return base::error_row(ErrorCode::invalid).exit_code;
 }
 

@@ -43,8 +43,8 @@ Result<std::string> default_directory() {
   const std::string parent = candidate.path + "/" + job::scratch_name(job::read_job_env(environment));
   TARN_CHECK(base::posix_file_system().make_directory(parent));
   if (is_first_rank())
-    std::cerr << "tarn serve: disks are " << parent << "/rank-{rank} (" << candidate.source << ", " << candidate.facts.file_system.name << ", "
-              << base::format_size(candidate.facts.space.free_bytes) << " free)\n";
+    std::cerr << "tarn serve: disks are " + parent + "/rank-{rank} (" + candidate.source + ", " + candidate.facts.file_system.name + ", " +
+                     base::format_size(candidate.facts.space.free_bytes) + " free)\n";
   return parent + "/rank-{rank}";
 }
 
@@ -57,7 +57,7 @@ void warn_about_directories(const StoreOptions& options, RankId rank) {
     while (!path.empty() && path != path.root_path() && !std::filesystem::exists(path, ignored)) path = path.parent_path();
     const std::string existing = path.empty() ? "." : path.string();
     const std::string warning = job::directory_warning(directory, job::probe_directory(existing));
-    if (!warning.empty()) std::cerr << "tarn serve: warning: " << warning << "\n";
+    if (!warning.empty()) std::cerr << "tarn serve: warning: " + warning + "\n";
   }
 }
 

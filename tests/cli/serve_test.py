@@ -18,7 +18,7 @@ from tarn_store import BUSY, CORRUPT, DENIED, INVALID, NOT_FOUND, OK, RANKS, Sto
 class Life(TemporaryTest):
     def test_ready_lines_files_and_a_clean_end(self):
         store = self.start().wait_ready()
-        lines = store.out.read_text().splitlines()
+        lines = store.ready_lines()
         self.assertEqual(len(lines), RANKS)
         for rank, line in enumerate(lines):
             self.assertRegex(line, rf"^rank {rank} of {RANKS} on node \S+: http://127\.0\.0\.1:\d+, 1 disk, 0 objects$")
@@ -33,21 +33,38 @@ class Life(TemporaryTest):
         self.assertFalse(store.ready.exists())
         self.assertFalse(store.endpoint.exists())
         self.assertEqual(processes_naming(str(self.work)), [])
-        self.assertEqual(store.err.read_text(), "")
+        self.assertEqual(tarn_store.own_lines(store.err.read_bytes()), [])
 
-    def test_both_signals_end_it(self):
-        for number in [signal.SIGINT, signal.SIGTERM]:
+    def rank_pids(self):
+        pids = [pid for pid in processes_naming(str(self.work)) if pathlib.Path(f"/proc/{pid}/comm").read_text().strip() == "tarn"]
+        self.assertEqual(len(pids), RANKS)
+        return pids
+
+    def test_a_signal_to_mpirun_ends_all_cleanly(self):
+        for number in [signal.SIGUSR1, signal.SIGINT, signal.SIGTERM]:
+            with self.subTest(number):
+                store = self.start().wait_ready()
+                code = store.stop(number)
+                self.assertIn(code, (OK,) if number == signal.SIGUSR1 else (OK, 1), store.err.read_text())  # see stop()
+                self.assertEqual(tarn_store.own_lines(store.err.read_bytes()), [])
+                self.assertFalse(store.ready.exists())
+                self.assertFalse(store.endpoint.exists())
+                self.assertEqual(processes_naming(str(self.work)), [])
+                reports = json.loads(run("check", "--json", *[self.work / f"disk-{rank}" for rank in range(RANKS)]).stdout)
+                self.assertEqual([report["healthy"] for report in reports], [True] * RANKS)
+
+    def test_a_signal_to_one_rank_ends_all_with_0(self):
+        for number in [signal.SIGTERM, signal.SIGINT]:
             store = self.start().wait_ready()
-            self.assertEqual(store.stop(number), OK, store.err.read_text())
+            os.kill(max(self.rank_pids()), number)
+            self.assertEqual(store.process.wait(timeout=30), OK, store.err.read_text())
             self.assertEqual(processes_naming(str(self.work)), [])
 
-    def test_a_signal_to_one_rank_ends_all(self):
+    def test_signals_to_all_ranks(self):
         store = self.start().wait_ready()
-        ranks = [pid for pid in processes_naming(str(self.work)) if pathlib.Path(f"/proc/{pid}/comm").read_text().strip() == "tarn"]
-        self.assertEqual(len(ranks), RANKS)
-        os.kill(max(ranks), signal.SIGTERM)
+        for pid in self.rank_pids():
+            os.kill(pid, signal.SIGTERM)
         self.assertEqual(store.process.wait(timeout=30), OK, store.err.read_text())
-        self.assertEqual(processes_naming(str(self.work)), [])
 
     def test_what_was_stored_is_there_after_a_restart(self):
         store = self.start().wait_ready()
@@ -59,14 +76,14 @@ class Life(TemporaryTest):
         self.assertEqual(store.stop(), OK)
         store = self.start().wait_ready()
         self.assertEqual(json.loads(store.endpoint.read_text())["store"], store_id)
-        self.assertIn("objects", store.out.read_text())
+        self.assertIn("objects", "\n".join(store.ready_lines()))
         for key, body in bodies.items():
             self.assertEqual(store.ok("cat", f"tarn://raw/{key}"), body)
         self.assertEqual(store.stop(), OK)
 
     def test_several_disks_per_rank(self):
         store = self.start(dirs=("a-{rank}", "b-{rank}")).wait_ready()
-        self.assertIn("2 disks", store.out.read_text())
+        self.assertIn("2 disks", "\n".join(store.ready_lines()))
         store.ok("mb", "tarn://raw/")
         for i in range(30):
             store.ok("put", "-", f"tarn://raw/{i}", input=str(i).encode())
@@ -86,7 +103,7 @@ class Life(TemporaryTest):
 
     def test_an_interface_name(self):
         store = self.start(options=("--bind", "lo")).wait_ready()
-        self.assertIn("http://127.0.0.1:", store.out.read_text())
+        self.assertIn("http://127.0.0.1:", "\n".join(store.ready_lines()))
         self.assertEqual(store.stop(), OK)
 
     def test_redirects_are_visible_to_curl(self):

@@ -52,7 +52,7 @@ def mpirun(ranks, *args, timeout=DEADLINE_S, cwd=None, env=None):
 
 def own_lines(stderr):
     """What tarn itself said, without mpirun's frame."""
-    return [line for line in stderr.decode().splitlines() if line.startswith("tarn")]
+    return [line for line in stderr.decode(errors="replace").splitlines() if line.startswith("tarn")]
 
 
 def processes_naming(text):
@@ -74,6 +74,7 @@ class Store:
 
     def __init__(self, work, ranks=RANKS, options=(), dirs=("disk-{rank}",)):
         self.work = pathlib.Path(work)
+        self.ranks = ranks
         self.endpoint = self.work / "endpoint.json"
         self.ready = self.work / "ready"
         self.out, self.err = self.work / "serve.out", self.work / "serve.err"
@@ -94,8 +95,15 @@ class Store:
             time.sleep(0.02)
         return self
 
-    def stop(self, number=signal.SIGTERM):
-        """Signals mpirun and returns its exit code."""
+    def ready_lines(self):
+        """What rank 0 printed; mpirun passes it on when it likes."""
+        deadline = time.monotonic() + DEADLINE_S
+        while len(lines := self.out.read_text().splitlines()) < self.ranks and time.monotonic() < deadline:
+            time.sleep(0.02)
+        return lines
+
+    def stop(self, number=signal.SIGUSR1):
+        """Signals mpirun and returns its exit code. Open MPI's mpirun returns the ranks' code after SIGUSR1 only, 1 after others."""
         if self.process.poll() is None:
             self.process.send_signal(number)
         return self.process.wait(timeout=DEADLINE_S)
@@ -118,7 +126,7 @@ class Store:
         """Runs a command that must succeed; its standard output."""
         done = self.run(*args, **options)
         if done.returncode != OK:
-            raise AssertionError(f"tarn {args}: exit code {done.returncode}: {done.stderr.decode()}")
+            raise AssertionError(f"tarn {args}: exit code {done.returncode}: {done.stderr.decode(errors='replace')}")
         return done.stdout
 
     def keys(self, url):
@@ -144,7 +152,7 @@ class StoreTest(unittest.TestCase):
 
     def check_fails(self, done, code, *words):
         """One sentence on standard error, the right exit code, nothing else."""
-        text = done.stderr.decode()
+        text = done.stderr.decode(errors="replace")
         self.assertEqual(done.returncode, code, text)
         self.assertEqual(len(text.strip().splitlines()), 1, text)
         self.assertTrue(text.startswith("tarn "), text)
@@ -169,8 +177,8 @@ class TemporaryTest(unittest.TestCase):
     def check_job_fails(self, done, code, *words):
         """The same of a job of several ranks: said once, by one rank."""
         lines = own_lines(done.stderr)
-        self.assertEqual(done.returncode, code, done.stderr.decode())
-        self.assertEqual(len(lines), 1, done.stderr.decode())
+        self.assertEqual(done.returncode, code, done.stderr.decode(errors="replace"))
+        self.assertEqual(len(lines), 1, done.stderr.decode(errors="replace"))
         for word in words:
             self.assertIn(word, lines[0])
         self.assertEqual(processes_naming(str(self.work)), [])
