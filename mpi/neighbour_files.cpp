@@ -2,17 +2,31 @@
 
 #include "base/error.hpp"
 #include "base/file.hpp"
+#include "base/json.hpp"
 
 namespace tarn::mpi {
 
 namespace {
 constexpr std::size_t kFilesPerDisk = 64;
 constexpr std::size_t kVerifiedMax = 16'384;
+constexpr std::chrono::seconds kLookInterval{5};
+
+/// Whether this process finds the disk of the map under its path, and not another one of that path.
+bool is_visible(const placement::Disk& disk) {
+  const std::string file = disk.directory + "/disk.json";
+  const auto text = base::read_text_file(base::posix_file_system(), file);
+  if (!text) return false;
+  const auto json = base::parse_json(*text, file);
+  return json && base::json_string(*json, "disk") == disk.id.to_string();
+}
+
 }  // namespace
 
 NeighbourFiles::NeighbourFiles(const placement::StoreMap& map, RankId rank) : nodes_(map.ranks.size()) {
   const auto& here = map.ranks[static_cast<std::size_t>(rank)].node;
   for (std::size_t r = 0; r < map.ranks.size(); ++r) nodes_[r] = map.ranks[r].node == here && static_cast<RankId>(r) != rank;
+  for (const auto& disk : map.disks)
+    if (reaches(disk.rank) && !is_visible(disk)) nodes_[static_cast<std::size_t>(disk.rank)] = false;
   for (const auto& disk : map.disks)
     if (reaches(disk.rank))
       caches_[{disk.rank, disk.index}] = std::make_unique<volume::FileCache>(base::posix_file_system(), disk.directory, kFilesPerDisk);
@@ -44,6 +58,12 @@ void NeighbourFiles::set_verified(RankId rank, const object::StoredObject& store
   const std::lock_guard lock(mutex_);
   verified_.insert({rank, stored.disk, stored.sequence});
   if (verified_.size() > kVerifiedMax) verified_.clear();  // forgetting costs a check, no more
+}
+
+void NeighbourFiles::on_tick(Clock::time_point now) {
+  if (now < next_look_) return;
+  next_look_ = now + kLookInterval;
+  for (const auto& [disk, cache] : caches_) cache->drop_unlinked();
 }
 
 }  // namespace tarn::mpi

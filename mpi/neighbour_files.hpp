@@ -13,6 +13,7 @@
 
 #include <tarn/result.hpp>
 
+#include "mpi/event.hpp"
 #include "object/local_store.hpp"
 #include "object/object_service.hpp"
 #include "placement/store_map.hpp"
@@ -22,7 +23,8 @@ namespace tarn::mpi {
 
 class NeighbourFiles {
  public:
-  /// Opens nothing yet. `rank` is this one.
+  /// Opens no volumes yet. `rank` is this one. A rank of this node whose directories are others here, because it has a
+  /// file system of its own (containers), counts as not reachable. @cost reads a small file for each disk of the node.
   NeighbourFiles(const placement::StoreMap& map, RankId rank);
 
   /// Whether this rank's volumes can be opened here.
@@ -37,6 +39,9 @@ class NeighbourFiles {
   [[nodiscard]] bool verified(RankId rank, const object::StoredObject& stored);
   void set_verified(RankId rank, const object::StoredObject& stored);
 
+  /// Every few seconds, closes volumes that their owners have removed: their space is not free before. Engine's thread.
+  void on_tick(Clock::time_point now);
+
  private:
   struct Version {
     RankId rank;
@@ -49,6 +54,7 @@ class NeighbourFiles {
   std::map<std::pair<RankId, std::uint32_t>, std::unique_ptr<volume::FileCache>> caches_;  // never changes after construction
   std::mutex mutex_;                                                                       // guards verified_
   std::set<Version> verified_;
+  Clock::time_point next_look_{};  // of the engine's thread
 };
 
 }  // namespace tarn::mpi

@@ -94,8 +94,8 @@ Result<void> Disk::scan(std::string_view from, const Index::Visitor& visit) {
 }
 
 void Disk::remove_volume(std::uint64_t volume) {
-  cache_->drop(volume);
   const auto removed = fs_.remove(volume_file_path(path(), volume));
+  cache_->drop(volume);  // after its name: a reader that looks for it now does not bring it back
   if (!removed && removed.error().code != ErrorCode::not_found) base::log_warn(removed.error().message);
 }
 

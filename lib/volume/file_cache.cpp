@@ -1,5 +1,7 @@
 #include "volume/file_cache.hpp"
 
+#include <sys/stat.h>
+
 #include <charconv>
 #include <cstdio>
 #include <mutex>
@@ -80,6 +82,18 @@ void FileCache::drop(std::uint64_t volume) {
   }
   ring_.pop_back();
   if (hand_ >= ring_.size()) hand_ = 0;
+}
+
+void FileCache::drop_unlinked() {
+  std::vector<std::uint64_t> gone;
+  {
+    const std::shared_lock lock(mutex_);
+    for (const auto& entry : ring_) {
+      struct stat status {};
+      if (::fstat(entry->file->descriptor(), &status) == 0 && status.st_nlink == 0) gone.push_back(entry->volume);
+    }
+  }
+  for (const std::uint64_t volume : gone) drop(volume);
 }
 
 }  // namespace tarn::volume

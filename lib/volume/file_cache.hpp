@@ -30,6 +30,9 @@ class FileCache {
   [[nodiscard]] Result<std::shared_ptr<const base::File>> get(std::uint64_t volume);
   void put(std::uint64_t volume, std::shared_ptr<const base::File> file);
   void drop(std::uint64_t volume);
+  /// Drops files that have no name any more, so that their space is free again: for volumes that somebody else removes.
+  /// @cost a system call for each open file.
+  void drop_unlinked();
 
  private:
   struct Entry {
