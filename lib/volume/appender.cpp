@@ -32,6 +32,7 @@ SoloFile::~SoloFile() {
 
 Result<void> SoloFile::write(std::span<const std::byte> bytes) {
   TARN_ASSERT(file_ != nullptr);
+  TARN_CHECK(headroom_.take(bytes.size()));
   TARN_CHECK(file_->write_at(data_offset_ + size_bytes_, bytes));
   size_bytes_ += bytes.size();
   return {};
@@ -60,6 +61,7 @@ Appender::Appender(base::FileSystem& fs, std::string directory, const base::Uuid
       directory_(std::move(directory)),
       disk_(disk),
       volume_bytes_max_(volume_bytes_max),
+      headroom_(fs, directory_),
       cache_(cache),
       pending_(pending),
       next_volume_(start.next_volume),
@@ -130,6 +132,7 @@ Result<void> Appender::prepare_lane(Lane& lane, std::uint64_t member_bytes) {
 }
 
 Result<Record> Appender::append(Member& member, std::span<const std::byte> data) {
+  if (member.kind == MemberKind::object) TARN_CHECK(headroom_.take(tar::padded(data.size()) + kHeaderBytesMax));
   const LaneHold lane = choose_lane();
   TARN_CHECK(prepare_lane(*lane, tar::padded(data.size()) + kHeaderBytesMax));
   member.size_bytes = data.size();
@@ -160,7 +163,7 @@ Result<std::unique_ptr<SoloFile>> Appender::create_solo(const Member& member) {
   const std::uint64_t volume = next_volume_.fetch_add(1);
   Member as_solo = member;
   as_solo.solo = true;
-  std::unique_ptr<SoloFile> solo(new SoloFile(fs_, volume_file_path(directory_, volume) + ".tmp", volume, solo_data_offset(as_solo)));
+  std::unique_ptr<SoloFile> solo(new SoloFile(fs_, headroom_, volume_file_path(directory_, volume) + ".tmp", volume, solo_data_offset(as_solo)));
   auto file = fs_.open(solo->temporary_path_, base::OpenMode::create_new);
   if (!file) {
     solo->committed_ = true;  // there is nothing to remove

@@ -23,6 +23,7 @@
 #include "base/file.hpp"
 #include "base/uuid.hpp"
 #include "volume/file_cache.hpp"
+#include "volume/headroom.hpp"
 #include "volume/index.hpp"
 #include "volume/member.hpp"
 #include "volume/pending.hpp"
@@ -48,10 +49,11 @@ class SoloFile {
 
  private:
   friend class Appender;
-  SoloFile(base::FileSystem& fs, std::string temporary_path, std::uint64_t volume, std::size_t data_offset)
-      : fs_(fs), temporary_path_(std::move(temporary_path)), volume_(volume), data_offset_(data_offset) {}
+  SoloFile(base::FileSystem& fs, Headroom& headroom, std::string temporary_path, std::uint64_t volume, std::size_t data_offset)
+      : fs_(fs), headroom_(headroom), temporary_path_(std::move(temporary_path)), volume_(volume), data_offset_(data_offset) {}
 
   base::FileSystem& fs_;
+  Headroom& headroom_;
   const std::string temporary_path_;
   const std::uint64_t volume_;
   const std::size_t data_offset_;
@@ -116,6 +118,7 @@ class Appender {
   const std::string directory_;
   const base::Uuid disk_;
   const std::uint64_t volume_bytes_max_;
+  Headroom headroom_;
   FileCache& cache_;
   Pending& pending_;
   std::atomic<std::uint64_t> next_volume_;

@@ -3,13 +3,15 @@
 
 import json
 import os
+import signal
 import socket
 import stat
 import subprocess
+import unittest
 import urllib.parse
 
 import tarn_store
-from tarn_store import BUSY, INVALID, NOT_FOUND, StoreTest, TemporaryTest, mpirun
+from tarn_store import BUSY, INVALID, NO_SPACE, NOT_FOUND, OK, RANKS, StoreTest, TemporaryTest, mpirun
 
 # Before anybody looks at a token.
 GARBAGE = [
@@ -136,6 +138,39 @@ class OneDirectory(TemporaryTest):
         done = mpirun(3, "serve", "--dir", self.work / "disk", "--endpoint-file", self.work / "endpoint.json")
         self.check_job_fails(done, BUSY, "is in use by", "{rank}")
         self.assertNotIn("process 0", done.stderr.decode())
+
+
+@unittest.skipIf(os.geteuid() != 0, "only root can mount a small file system")
+class FullDisk(TemporaryTest):
+    def test_a_store_filled_to_the_brim_can_be_listed_emptied_closed_and_opened_again(self):
+        disks = self.work / "disks"
+        disks.mkdir()
+        if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "tarn-test", str(disks)], capture_output=True).returncode != 0:
+            self.skipTest("no permission to mount")
+        self.addCleanup(subprocess.run, ["umount", "-l", str(disks)])
+        content = os.urandom(300_000)
+        store = self.start(dirs=("disks/{rank}",)).wait_ready()
+        store.ok("mb", "tarn://full/")
+        stored, refused = [], 0
+        for i in range(100):
+            done = store.run("put", "-", f"tarn://full/{i:03}", input=content)
+            if done.returncode == OK:
+                stored.append(f"{i:03}")
+                continue
+            self.check_fails(done, NO_SPACE, "no space left", "add a disk")
+            refused += 1
+            if refused == 2 * RANKS:
+                break
+        self.assertGreater(refused, RANKS)
+        self.assertEqual(store.keys("tarn://full/"), stored)
+        store.ok("rm", f"tarn://full/{stored.pop()}")
+        self.assertEqual(store.stop(signal.SIGUSR1), OK)
+        store = self.start(dirs=("disks/{rank}",)).wait_ready()
+        self.assertEqual(store.keys("tarn://full/"), stored)
+        for key in stored:
+            self.assertEqual(store.ok("cat", f"tarn://full/{key}"), content)
+        store.ok("rm", "-r", "tarn://full/")
+        self.assertEqual(store.keys("tarn://full/"), [])
 
 
 if __name__ == "__main__":

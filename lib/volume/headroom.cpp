@@ -1,0 +1,34 @@
+#include "volume/headroom.hpp"
+
+#include <algorithm>
+
+#include "base/error.hpp"
+#include "base/limits.hpp"
+#include "base/text.hpp"
+
+namespace tarn::volume {
+
+namespace {
+
+constexpr std::uint64_t kKeptBytesMax = 64 * limits::MiB;
+constexpr std::uint64_t kKeptPart = 16;  // of a small disk: a sixteenth
+
+}  // namespace
+
+Result<void> Headroom::take(std::uint64_t bytes) {
+  const auto wanted = static_cast<std::int64_t>(bytes);
+  if (granted_.fetch_sub(wanted, std::memory_order_relaxed) >= wanted) return {};
+  const auto space = fs_.space(directory_);
+  if (!space) return {};  // the write itself will tell
+  const std::uint64_t kept = std::min(kKeptBytesMax, space->capacity_bytes / kKeptPart);
+  if (space->free_bytes < kept + bytes) {
+    granted_.store(0, std::memory_order_relaxed);
+    return fail(ErrorCode::no_space, directory_ + ": no space left for " + base::format_size(bytes) + " more (" +
+                                         base::format_size(space->free_bytes) + " are free, " + base::format_size(kept) +
+                                         " of them kept for the index and for removals); remove large objects or add a disk");
+  }
+  granted_.store(static_cast<std::int64_t>(std::min(kept / 4, space->free_bytes - kept - bytes)), std::memory_order_relaxed);
+  return {};
+}
+
+}  // namespace tarn::volume
