@@ -1,14 +1,12 @@
 #include "mpi/sort_jobs.hpp"
 
 #include <exception>
-#include <numeric>
 #include <system_error>
 #include <utility>
 #include <vector>
 
 #include "base/error.hpp"
 #include "base/log.hpp"
-#include "mpi/rank_stats.hpp"
 #include "mpi/run_on.hpp"
 #include "plan/dsort_spec.hpp"
 
@@ -98,16 +96,22 @@ Result<std::string> SortJobs::start_everywhere(const std::string& spec_text) {
     if (stopping_) return fail(ErrorCode::aborted, "the store is closing");
     id = "srt-" + std::to_string(next_number_++);
   }
-  std::vector<RankId> ranks(static_cast<std::size_t>(context_.collectives.size()));
-  std::iota(ranks.begin(), ranks.end(), 0);
-  const auto ask = [&](RankId peer) {
+  std::vector<std::shared_ptr<Call>> calls;
+  for (RankId peer = 1; peer < context_.collectives.size(); ++peer) {
     base::Encoder message = begin_message();
     message.text(id).text(spec_text);
-    return caller_.start(peer, Op::sort_run, std::move(message));
-  };
-  // A rank that does not answer here is lost, and no collective will work again.
-  TARN_CHECK(for_each_rank(caller_, ranks, 0, ask, [](RankId, std::span<const std::byte>) { return Result<void>(); }));
+    calls.push_back(caller_.start(peer, Op::sort_run, std::move(message)));
+  }
+  Result<void> outcome;
+  for (const auto& call : calls)
+    if (auto ended = caller_.finish(*call); !ended && outcome) outcome = std::move(ended);
+  // A rank that has the job waits in it for all others, and one that did not answer in time may still get it: so the job
+  // runs in any case, only to be stopped at once.
   TARN_CHECK(enqueue(id, spec_text));
+  if (!outcome) {
+    (void)abort_here(id);
+    return fail(std::move(outcome).error());
+  }
   return id;
 }
 
