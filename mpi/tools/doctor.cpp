@@ -165,6 +165,7 @@ Result<int> run_doctor(const Arguments& arguments) {
   const MpiScope mpi;
   const auto reports = gather(mpi, {host_name(), mpi.rank(), examine(mpi, question)});
   int worst = mpi.rank() == 0 ? static_cast<int>(print_reports(reports, json)) : 0;
+  std::cout.flush();  // before any rank ends with an error, and mpirun kills the others
   MPI_Bcast(&worst, 1, MPI_INT, 0, MPI_COMM_WORLD);
   if (worst == static_cast<int>(Verdict::fail)) return fail(ErrorCode::rank_lost, "");
   return 0;

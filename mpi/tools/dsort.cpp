@@ -91,7 +91,7 @@ Result<int> sort_remotely(const DsortRequest& request) {
 Result<int> sort_in_job(const DsortRequest& request) {
   StoreOptions options;
   options.directories = request.directories;
-  return run_in_job(options, [&](Store& store) -> Result<int> {
+  return run_in_job("dsort", options, [&](Store& store) -> Result<int> {
     const std::string& bucket = request.spec.output_bucket.empty() ? request.spec.input.bucket : request.spec.output_bucket;
     if (store.rank() == 0 && !request.spec.dry_run)  // a failure shows in the sort itself, on every rank
       static_cast<void>(store.create_bucket(bucket));
@@ -110,7 +110,9 @@ Result<int> sort_in_job(const DsortRequest& request) {
 }  // namespace
 
 Result<int> run_dsort(const Arguments& arguments) {
-  TARN_TRY(const auto request, parse_dsort_request(arguments));
+  auto parsed = parse_dsort_request(arguments);
+  if (!parsed) return refuse_in_job(std::move(parsed).error());
+  const auto& request = *parsed;
   if (!request) return 0;
   return request->directories.empty() ? sort_remotely(*request) : sort_in_job(*request);
 }

@@ -1,11 +1,12 @@
 #include "mpi/tools/job.hpp"
 
 #include <mpi.h>
+#include <unistd.h>
 
 #include <tarn/open.hpp>
 
 #include <algorithm>
-#include <iostream>
+#include <cstdio>
 
 #include "base/error.hpp"
 #include "job/job_env.hpp"
@@ -59,17 +60,47 @@ Result<int> agree_in_job(Result<int> mine) {
   return fail(static_cast<ErrorCode>(head[0]), rank == 0 ? text : std::string());
 }
 
-Result<int> run_in_job(const StoreOptions& options, const std::function<Result<int>(Store&)>& work, const std::function<void()>& after_close) {
-  const MpiScope mpi;
+namespace {
+
+/// Rank 0 has spoken before any rank ends: mpirun kills the others as soon as one returns an error.
+Result<int> say_once(std::string_view command, Result<int> outcome) {
+  if (outcome) return outcome;
+  if (const std::string& text = outcome.error().message; !text.empty()) {
+    const std::string line = "tarn " + std::string(command) + ": " + text + "\n";
+    std::fwrite(line.data(), 1, line.size(), stderr);
+  }
+  MPI_Barrier(MPI_COMM_WORLD);
+  return fail(outcome.error().code, "");
+}
+
+Result<int> open_and_run(const MpiScope& mpi, const StoreOptions& options, const std::function<Result<int>(Store&)>& work) {
+  Result<int> can_run = 0;
   if (mpi.thread_level() < MPI_THREAD_MULTIPLE)
-    return agree_in_job(fail(ErrorCode::unsupported, "this MPI gives no MPI_THREAD_MULTIPLE; use one that is built with it (Debian's Open MPI is)"));
+    can_run = fail(ErrorCode::unsupported, "this MPI gives no MPI_THREAD_MULTIPLE; use one that is built with it (Debian's Open MPI is)");
+  if (auto agreed = agree_in_job(std::move(can_run)); !agreed) return agreed;
   auto opened = tarn::open(MPI_COMM_WORLD, options);
   if (!opened) return agree_in_job(fail(std::move(opened).error()));
   Store store = std::move(*opened);
   auto outcome = agree_in_job(work(store));
   if (auto closed = store.close(); !closed && outcome) outcome = agree_in_job(fail(std::move(closed).error()));
+  return outcome;
+}
+
+}  // namespace
+
+Result<int> run_in_job(std::string_view command, const StoreOptions& options, const std::function<Result<int>(Store&)>& work,
+                       const std::function<void()>& after_close) {
+  const MpiScope mpi;
+  auto outcome = say_once(command, open_and_run(mpi, options, work));
   if (outcome && after_close) after_close();
   return outcome;
+}
+
+Result<int> refuse_in_job(Error error) {
+  if (is_first_rank()) return fail(std::move(error));
+  // The first rank's sentence would be lost if this one ended the job before. Without MPI there is nothing to wait for but time.
+  ::sleep(1);
+  return fail(error.code, "");
 }
 
 }  // namespace tarn::tools

@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <string>
+#include <string_view>
 
 #include <tarn/options.hpp>
 #include <tarn/result.hpp>
@@ -30,12 +31,16 @@ class MpiScope {
 };
 
 /// Collective over MPI_COMM_WORLD: opens a store, runs `work` on every rank, closes the store, and calls `after_close`
-/// before MPI_Finalize when all went well.
-/// @return the outcome of the first rank that failed, on every rank; only rank 0's error keeps its text, so that it is said once.
-[[nodiscard]] Result<int> run_in_job(const StoreOptions& options, const std::function<Result<int>(Store&)>& work,
+/// before MPI_Finalize when all went well. An error is said by rank 0, as of `command`, before any rank ends.
+/// @return the outcome of the first rank that failed, on every rank, without its text.
+[[nodiscard]] Result<int> run_in_job(std::string_view command, const StoreOptions& options, const std::function<Result<int>(Store&)>& work,
                                      const std::function<void()>& after_close = {});
 
 /// Collective over MPI_COMM_WORLD: the first failing rank's error on every rank, its text on rank 0 only.
 [[nodiscard]] Result<int> agree_in_job(Result<int> mine);
+
+/// For wrong options, which each rank finds for itself before MPI begins: the error with its text on the first rank only,
+/// and the others leave after it.
+[[nodiscard]] Result<int> refuse_in_job(Error error);
 
 }  // namespace tarn::tools

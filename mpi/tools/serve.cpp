@@ -116,7 +116,7 @@ Result<void> announce(Store& store, const ServeArguments& serve) {
 
 Result<int> run_serve(const Arguments& arguments) {
   auto parsed = parse_serve(arguments);
-  if (!parsed) return is_first_rank() ? Result<int>(fail(std::move(parsed).error())) : Result<int>(fail(parsed.error().code, ""));
+  if (!parsed) return refuse_in_job(std::move(parsed).error());
   if (!*parsed) return 0;
   const ServeArguments& serve = **parsed;
   StopSignal::block();  // before MPI and the store start threads, which inherit it
@@ -137,7 +137,7 @@ Result<int> run_serve(const Arguments& arguments) {
     std::cout.flush();
     if (by_launcher && job::read_job_env(job::current_environment()).launcher == job::Launcher::open_mpi) ::_exit(0);
   };
-  return run_in_job(serve.store, serve_until_stopped, leave);
+  return run_in_job("serve", serve.store, serve_until_stopped, leave);
 }
 
 }  // namespace tarn::tools

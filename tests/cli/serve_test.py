@@ -36,7 +36,7 @@ class Life(TemporaryTest):
         self.assertEqual(tarn_store.own_lines(store.err.read_bytes()), [])
 
     def rank_pids(self):
-        pids = [pid for pid in processes_naming(str(self.work)) if pathlib.Path(f"/proc/{pid}/comm").read_text().strip() == "tarn"]
+        pids = [pid for pid in processes_naming(str(self.work)) if os.path.basename(os.readlink(f"/proc/{pid}/exe")) == os.path.basename(tarn_store.TARN)]
         self.assertEqual(len(pids), RANKS)
         return pids
 
