@@ -133,11 +133,21 @@ class Hostile(StoreTest):
         self.check_fails(self.store.run("get", "tarn://raw/x", self.temp / "missing" / "x"), NOT_FOUND, str(self.temp / "missing" / "x"))
 
 
-class OneDirectory(TemporaryTest):
+class Directories(TemporaryTest):
     def test_ranks_that_share_a_directory_are_told_about_rank(self):
         done = mpirun(3, "serve", "--dir", self.work / "disk", "--endpoint-file", self.work / "endpoint.json")
         self.check_job_fails(done, BUSY, "is in use by", "{rank}")
         self.assertNotIn("process 0", done.stderr.decode())
+
+    def test_disks_that_join_an_older_store_are_warned_about(self):
+        store = self.start(ranks=2).wait_ready()
+        self.assertNotIn("new disks", store.err.read_text())
+        self.assertEqual(store.stop(signal.SIGUSR1), OK)
+        store = self.start(ranks=3).wait_ready()
+        self.assertIn("1 new disks join 2 of an earlier run", store.err.read_text())
+        self.assertEqual(store.stop(signal.SIGUSR1), OK)
+        store = self.start(ranks=3).wait_ready()
+        self.assertNotIn("new disks", store.err.read_text())
 
 
 @unittest.skipIf(os.geteuid() != 0, "only root can mount a small file system")
