@@ -36,7 +36,9 @@ std::string format_rate(std::uint64_t bytes, double seconds) {
 std::string format_duration(double seconds) {
   const auto whole = static_cast<long>(std::max(0.0, seconds) + 0.5);
   char text[40];
-  if (whole >= 3600)
+  if (seconds < 10)
+    std::snprintf(text, sizeof text, "%.1f s", std::max(0.0, seconds));
+  else if (whole >= 3600)
     std::snprintf(text, sizeof text, "%ld:%02ld:%02ld", whole / 3600, whole / 60 % 60, whole % 60);
   else
     std::snprintf(text, sizeof text, "%ld:%02ld", whole / 60, whole % 60);

@@ -12,7 +12,7 @@ namespace tarn::tools {
 
 /// "1.2 GiB/s" and the like; "-" when no time has passed.
 [[nodiscard]] std::string format_rate(std::uint64_t bytes, double seconds);
-/// "0:07", "12:30", "3:05:00"
+/// "0.4 s", "0:17", "12:30", "3:05:00"
 [[nodiscard]] std::string format_duration(double seconds);
 
 class Progress {
