@@ -1,6 +1,7 @@
 #include <tarn/store.hpp>
 
 #include <exception>
+#include <memory>
 #include <string>
 #include <utility>
 
@@ -27,7 +28,7 @@ auto guarded(Impl* impl, Function function) -> decltype(function()) {
 /// Gives the calls of a writer what guarded() gives the calls of Store.
 class GuardedWriter final : public ObjectWriter {
  public:
-  explicit GuardedWriter(std::unique_ptr<ObjectWriter> writer) : writer_(std::move(writer)) {}
+  GuardedWriter(std::unique_ptr<ObjectWriter> writer, std::weak_ptr<const void> store) : writer_(std::move(writer)), store_(std::move(store)) {}
   ~GuardedWriter() override {
     const mpi::ApplicationCall call;
     writer_.reset();
@@ -48,6 +49,7 @@ class GuardedWriter final : public ObjectWriter {
  private:
   template <class Function>
   auto guard(Function function) -> decltype(function()) {
+    if (store_.expired()) return fail(ErrorCode::aborted, "this store is closed");
     const mpi::ApplicationCall call;
     try {
       return function();
@@ -56,6 +58,7 @@ class GuardedWriter final : public ObjectWriter {
     }
   }
   std::unique_ptr<ObjectWriter> writer_;
+  const std::weak_ptr<const void> store_;  // writer_ uses its disks
 };
 
 }  // namespace
@@ -93,7 +96,7 @@ Result<ObjectInfo> Store::put(const ObjectName& name, std::span<const std::byte>
 Result<std::unique_ptr<ObjectWriter>> Store::writer(const ObjectName& name, const PutOptions& options) {
   return guarded(impl_.get(), [&]() -> Result<std::unique_ptr<ObjectWriter>> {
     TARN_TRY(auto writer, impl_->store().create(name, options, UINT64_MAX));
-    return std::make_unique<GuardedWriter>(std::move(writer));
+    return std::make_unique<GuardedWriter>(std::move(writer), impl_->open_token());
   });
 }
 Result<std::vector<std::byte>> Store::get(const ObjectName& name) {

@@ -148,6 +148,7 @@ Result<void> Store::Impl::flush() {
 
 Result<void> Store::Impl::close() {
   if (closed_) return {};
+  open_token_.reset();
   if (endpoint_written_) mpi::remove_endpoint_file(options_.sidecar.endpoint_file, secrets_);
   if (sidecar_) beside_engine([this] { sidecar_->stop(); });
   TARN_CHECK(collectives_.barrier());  // no rank starts a sort any more

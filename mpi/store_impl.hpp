@@ -51,6 +51,8 @@ class Store::Impl final : private mpi::Listener {
   /// Collective.
   [[nodiscard]] Result<void> close();
   [[nodiscard]] bool closed() const noexcept { return closed_; }
+  /// Expires when close() begins: for what the application may still hold then.
+  [[nodiscard]] std::weak_ptr<const void> open_token() const noexcept { return open_token_; }
 
   [[nodiscard]] mpi::Engine& engine() noexcept { return engine_; }
   [[nodiscard]] mpi::Collectives& collectives() noexcept { return collectives_; }
@@ -102,6 +104,7 @@ class Store::Impl final : private mpi::Listener {
   std::optional<mpi::SortJobs> jobs_;
   std::optional<mpi::DistributedStore> store_;
   std::unique_ptr<http::Sidecar> sidecar_;  // last: it calls all others
+  std::shared_ptr<const void> open_token_ = std::make_shared<char>();
   bool opened_ = false;
   bool endpoint_written_ = false;
   bool closed_ = false;

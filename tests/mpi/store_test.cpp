@@ -294,3 +294,23 @@ TEST_CASE("Store: after close and after a move every call says so", "[store]") {
   CHECK(code_of(moved.create_bucket("data")) == "aborted");
   CHECK_FALSE(moved.progress());
 }
+
+TEST_CASE("Store: a writer that is still open when the store closes says so, and stores nothing", "[store]") {
+  SharedDirectory directory;
+  Store store = open_store(test_options(directory));
+  if (world_rank() == 0) REQUIRE(failure(store.create_bucket("data")) == "");
+  meet(store);
+  const int other = (world_rank() + 1) % world_size();
+  auto here = store.writer({"data", key_on(store, "data", "here" + std::to_string(world_rank()), world_rank())});
+  auto there = store.writer({"data", key_on(store, "data", "there" + std::to_string(world_rank()), other)});
+  REQUIRE(failure(here) == "");
+  REQUIRE(failure(there) == "");
+  REQUIRE(failure((*here)->write(test_bytes(3 << 20, 1))) == "");
+  REQUIRE(failure((*there)->write(test_bytes(3 << 20, 2))) == "");
+  meet(store);
+  REQUIRE(failure(store.close()) == "");
+  CHECK(code_of((*here)->write(test_bytes(10, 1))) == "aborted");
+  CHECK(code_of((*here)->commit()) == "aborted");
+  CHECK(code_of((*there)->write(test_bytes(10, 1))) == "aborted");
+  CHECK(code_of((*there)->commit()) == "aborted");
+}
