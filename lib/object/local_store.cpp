@@ -309,6 +309,7 @@ Result<void> LocalStore::for_each(std::string_view bucket, std::string_view pref
     while (!from.empty()) {  // copied out in batches: the visitor may take its time
       std::vector<StoredObject> batch;
       std::string next;
+      bool damaged = false;
       TARN_CHECK(impl_->disks[i]->scan(from, [&](std::string_view joined, std::span<const std::byte> value) {
         using volume::ScanStep;
         if (joined.substr(0, begin.size()) != begin) return ScanStep{ScanStep::stop, {}};
@@ -316,9 +317,13 @@ Result<void> LocalStore::for_each(std::string_view bucket, std::string_view pref
           next = joined;
           return ScanStep{ScanStep::stop, {}};
         }
-        if (const auto record = volume::decode_record(value)) batch.push_back(to_stored(i, volume::object_key(joined), *record));
-        return ScanStep{};
+        const auto record = volume::decode_record(value);
+        if (record) batch.push_back(to_stored(i, volume::object_key(joined), *record));
+        damaged |= !record;
+        return ScanStep{damaged ? ScanStep::stop : ScanStep::next, {}};
       }));
+      if (damaged)
+        return fail(ErrorCode::corrupt, impl_->disks[i]->path() + ": an entry of the index is damaged; tarn check --rebuild makes it anew");
       for (const auto& object : batch) {
         if (!visit(object)) return {};
       }

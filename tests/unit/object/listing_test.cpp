@@ -171,3 +171,36 @@ TEST_CASE("LocalStore.for_each: all objects below a prefix; stops when told to",
   REQUIRE(store->for_each("bucket", "", [&](const StoredObject&) { return ++count < 5; }));
   CHECK(count == 5);
 }
+
+TEST_CASE("LocalStore.list, for_each: a damaged entry of the index is an error, not an object less", "[object][list]") {
+  const TemporaryDirectory directory;
+  const std::string disk = directory.file("a");
+  {
+    const auto store = open_store({disk});
+    for (const char* key : {"one", "two", "three"}) put(*store, key, "body");
+    REQUIRE(store->close());
+  }
+  // Behind each copy of the key comes its record, which begins with its form.
+  const std::string file = disk + "/index/data.mdb";
+  const std::string text = read_file(file);
+  const std::string key = std::string("bucket") + '\0' + "three";
+  std::size_t found = 0;
+  for (std::size_t at = text.find(key); at != std::string::npos; at = text.find(key, at + 1)) {
+    if (text[at + key.size()] != '\x01') continue;
+    flip_byte(file, at + key.size());
+    ++found;
+  }
+  REQUIRE(found > 0);
+  const auto store = open_bare_store({disk});
+  std::size_t visited = 0;
+  const auto walked = store->for_each("bucket", "", [&](const StoredObject&) {
+    ++visited;
+    return true;
+  });
+  REQUIRE(!walked);
+  CHECK(walked.error().code == ErrorCode::corrupt);
+  const auto page = store->list("bucket", {});
+  REQUIRE(!page);
+  CHECK(page.error().code == ErrorCode::corrupt);
+  CHECK(get(*store, "one") == "body");
+}
