@@ -1,4 +1,4 @@
-// The handlers of one rank, asked by itself: what other ranks get when the store changes between two steps of an answer.
+// handlers_test.cpp - the handlers of one rank, asked by itself: what other ranks get when the store changes between two steps of an answer.
 #include <atomic>
 #include <functional>
 #include <memory>

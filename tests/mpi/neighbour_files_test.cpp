@@ -1,4 +1,4 @@
-// Volumes of a neighbour: opened only where they are its volumes, and let go when it has removed them.
+// neighbour_files_test.cpp - volumes of a neighbour: opened only where they are its volumes, and let go when it has removed them.
 #include <chrono>
 #include <string>
 

@@ -1,4 +1,4 @@
-// Sorts that are started from outside, when a rank is slow to hear of them.
+// sort_jobs_test.cpp - sorts that are started from outside, when a rank is slow to hear of them.
 #include <chrono>
 #include <filesystem>
 #include <fstream>
