@@ -69,11 +69,13 @@ class Tree(unittest.TestCase):
         self.write("lib/base/a.hpp", "#pragma once\n")
         self.write("lib/base/a.cpp", '#include <string>\n#include "base/a.hpp"\n')
         self.write("lib/base/b.hpp", "// b.hpp - b.\n// Level 1.\n")
+        self.write("lib/base/c.cpp", "int c;\n")
         out = self.tidy()
         self.assertIn("what it is", out)
         self.assertIn("which level", out)
-        self.assertIn("own header (base/a.hpp)", out)
+        self.assertIn("own header (lib/base/a.hpp)", out)
         self.assertIn("no #pragma once", out)
+        self.assertIn("lib/base/c.cpp:1: the first line", out)
 
     def test_texts(self):
         self.write("docs/a.md", "tab\there\n\r\n[x](gone.md)\n" + "TO" + "DO later\nno end")
