@@ -1,5 +1,6 @@
 #include "http/worker.hpp"
 
+#include <csignal>
 #include <exception>
 
 #include "base/log.hpp"
@@ -20,6 +21,12 @@ void Worker::start() {
 }
 
 void Worker::run() {
+  // sendfile to a client that has gone raises SIGPIPE, which nobody but this thread gets; the process's own way
+  // with that signal is not ours to change.
+  sigset_t pipe;
+  ::sigemptyset(&pipe);
+  ::sigaddset(&pipe, SIGPIPE);
+  ::pthread_sigmask(SIG_BLOCK, &pipe, nullptr);
   while (true) {
     try {
       io.run();

@@ -601,6 +601,20 @@ class Connections(WithServer):
 
         self.assertTrue(wait_until(lambda: connections() == "1"), connections())
 
+    def test_clients_that_go_away_in_the_middle_of_a_sendfile(self):
+        # sendfile has no MSG_NOSIGNAL: the second call after a reset raises SIGPIPE.
+        self.call("PUT", "/bucket/r0/pipe-signal", random.randbytes(1_000_000))
+        buffer = bytearray(1_000_000)
+        for _ in range(60):
+            clients = [socket.create_connection(self.server.address(), timeout=60) for _ in range(16)]
+            for client in clients:
+                client.sendall(b"GET /bucket/r0/pipe-signal HTTP/1.1\r\nHost: h\r\n\r\n" * 8)
+            for client in clients * 3:
+                client.recv_into(buffer)
+            for client in clients:
+                client.close()
+        self.assertEqual(self.call("HEAD", "/bucket/r0/pipe-signal").status, 200)
+
     def test_slow_clients_hold_no_thread(self):
         data = random.randbytes(10_000_000)
         self.call("PUT", "/bucket/r0/slow", data)
