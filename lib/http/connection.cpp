@@ -44,6 +44,7 @@ Task<> Connection::run() {
 /// Answers what cannot be read as a request.
 Task<> Connection::refuse_head(HeadRead read) {
   if (read == HeadRead::late) {
+    transport_.uncut();
     co_await exchange_.refuse_unread({408, "RequestTimeout", "the request's head did not arrive within 20 seconds"});
   } else if (read == HeadRead::failed) {
     const ParseFailure failure = reader_.failure();

@@ -1,5 +1,7 @@
 #include "http/sidecar.hpp"
 
+#include <sys/resource.h>
+
 #include <algorithm>
 #include <chrono>
 #include <optional>
@@ -17,6 +19,13 @@ namespace tarn::http {
 namespace {
 
 constexpr std::chrono::milliseconds kAcceptPause{100};  // when the process has no descriptor left
+
+/// At most half of the descriptors that the process may have: the volumes and the application need the others.
+std::size_t connections_max() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return limits::kHttpConnectionsMax;
+  return std::clamp<std::size_t>(limit.rlim_cur / 2, 16, limits::kHttpConnectionsMax);
+}
 
 }  // namespace
 
@@ -36,6 +45,7 @@ class Sidecar::Impl {
   bool admit(Socket& socket);
 
   const SidecarOptions options_;
+  const std::size_t connections_max_ = connections_max();
   Listener listener_;
   std::optional<Server> server_;
   std::vector<std::unique_ptr<Worker>> workers_;
@@ -78,7 +88,7 @@ Task<> Sidecar::Impl::accept_connections() {
 
 /// Beyond the limit a client is told so without being read from.
 bool Sidecar::Impl::admit(Socket& socket) {
-  if (server_->connections.try_add(limits::kHttpConnectionsMax)) return true;
+  if (server_->connections.try_add(connections_max_)) return true;
   constexpr std::string_view kFull = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
   boost::system::error_code ignored;
   socket.non_blocking(true, ignored);

@@ -30,6 +30,11 @@ class Transport {
   /// Ends every wait, now and later.
   void cut() noexcept;
   [[nodiscard]] bool expired() const noexcept { return expired_; }
+  /// After expired(): a last answer can be sent.
+  void uncut() noexcept {
+    never_expire();
+    cut_ = false;
+  }
 
   /// @return bytes read; 0: the peer closed, the connection broke or was cut.
   Task<std::size_t> read_some(std::span<char> target);

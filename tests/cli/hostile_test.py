@@ -3,6 +3,7 @@
 
 import json
 import os
+import resource
 import signal
 import socket
 import stat
@@ -131,6 +132,29 @@ class Hostile(StoreTest):
         self.check_fails(self.store.run("put", too_long, "tarn://raw/"), tarn_store.IO, "File name too long")
         self.check_fails(self.store.run("get", "tarn://raw/x", too_long), tarn_store.IO, "File name too long")
         self.check_fails(self.store.run("get", "tarn://raw/x", self.temp / "missing" / "x"), NOT_FOUND, str(self.temp / "missing" / "x"))
+
+    def test_a_head_that_never_ends_is_answered_in_time(self):
+        with socket.create_connection((self.urls[0].hostname, self.urls[0].port), timeout=40) as peer:
+            peer.sendall(b"GET / HT")
+            answer = peer.recv(65536)
+        self.assertTrue(answer.startswith(b"HTTP/1.1 408 "), answer)
+        self.check_alive()
+
+
+class ManyConnections(TemporaryTest):
+    def test_idle_connections_leave_descriptors_for_the_store(self):
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+        self.addCleanup(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
+        store = self.start(ranks=1)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        store.wait_ready().ok("mb", "tarn://idle/")
+        url = urllib.parse.urlsplit(json.loads(store.endpoint.read_text())["endpoints"][0])
+        peers = [socket.create_connection((url.hostname, url.port), timeout=20) for _ in range(300)]
+        self.assertTrue(peers[-1].recv(4096).startswith(b"HTTP/1.1 503 "))  # at once, not when another goes
+        for peer in peers:
+            peer.close()
+        self.assertNotIn("Too many open files", store.err.read_text())
 
 
 class Directories(TemporaryTest):
