@@ -86,13 +86,15 @@ def check_cpp(name, lines):
             yield 1, "no #pragma once"
         if not name.startswith(rules.FREE) and not any(re.match(r"// .*\b[Ll]evel \d", line) for line in lines[:12]):
             yield 1, "the head comment does not say which level this is"
-    base = Path(name).name
-    has_head = bool(lines) and lines[0].startswith(f"// {base} - ")
-    # A .cpp may begin with the header that says what it is; a header cannot.
-    if not has_head and (name.endswith(".hpp") or not lines or not INCLUDE.match(lines[0])):
-        yield 1, f"the first line is not '// {base} - what it is'"
+    first = lines[0] if lines else ""
+    if name.endswith(".hpp"):
+        base = Path(name).name
+        if not first.startswith(f"// {base} - "):
+            yield 1, f"the first line is not '// {base} - what it is'"
+    elif not first.startswith("// ") and not INCLUDE.match(first):
+        yield 1, "begins neither with what it is nor with the header that says so"
     own = own_header(name)
-    if own is not None and not (includes and own.endswith("/" + includes[0])):
+    if own is not None and not (includes and f"/{own}".endswith("/" + includes[0])):
         yield 1, f"the first include is not the file's own header ({own})"
 
 

@@ -75,7 +75,7 @@ class Tree(unittest.TestCase):
         self.assertIn("which level", out)
         self.assertIn("own header (lib/base/a.hpp)", out)
         self.assertIn("no #pragma once", out)
-        self.assertIn("lib/base/c.cpp:1: the first line", out)
+        self.assertIn("lib/base/c.cpp:1: begins neither", out)
 
     def test_texts(self):
         self.write("docs/a.md", "tab\there\n\r\n[x](gone.md)\n" + "TO" + "DO later\nno end")
