@@ -45,6 +45,10 @@ build_dir=$(cd "$build_dir" && pwd)
 started=$SECONDS
 [[ $install == no ]] || "$root/tests/install-deps.sh" build test
 
+# Under sanitizers every test body runs, but at fewer rank counts (1, 3, 4; the command line at 3), and without what measures
+# memory or builds other programs against an installed library: CI has an hour.
+not_sanitized='^(mpi_idle.*|mpi_(node|remote)_[258]|cli_(objects|dsort|serve)_[14]|crash_local_store|tidy.*|package|example_.*|quickstart)$'
+
 # Runs the tests of one preset; its counts go to $summary, its outcome to $failed.
 failed=0
 summary=()
@@ -57,8 +61,9 @@ run_preset() {
   cmake --build "$directory" --parallel "$jobs" >"$log" 2>&1 || { tail -n 80 "$log" >&2; return 1; }
   echo "== $preset: tests"
   # One test at a time: MPI tests use all cores, some tests measure.
-  local outcome=0
-  ctest --test-dir "$directory" --output-on-failure --no-tests=error --timeout 900 "${ctest_options[@]}" | tee "$directory/tests.log" || outcome=1
+  local outcome=0 selection=()
+  [[ $preset != asan-ubsan ]] || selection=(-E "$not_sanitized")
+  ctest --test-dir "$directory" --output-on-failure --no-tests=error --timeout 900 "${selection[@]}" "${ctest_options[@]}" | tee "$directory/tests.log" || outcome=1
   summary+=("$preset: $(sed -n 's/^\([0-9]*% tests passed.*\)$/\1/p' "$directory/tests.log" | tail -n 1)")
   return $outcome
 }
