@@ -38,7 +38,7 @@ void CommandLine::print_help() const {
 
 Result<bool> CommandLine::parse(const std::vector<std::string>& arguments, std::size_t operands_min, std::size_t operands_max) {
   const std::string name = synopsis_.substr(0, synopsis_.find(' '));
-  const auto see_help = [&](std::string text) { return fail(ErrorCode::invalid, text + " (see `tarn " + name + " --help`)"); };
+  const auto see_help = [&](const std::string& text) { return fail(ErrorCode::invalid, text + " (see `tarn " + name + " --help`)"); };
   try {
     po::options_description all;
     all.add(options_).add_options()("tarn-operand", po::value(&operands_), "");
