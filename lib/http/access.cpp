@@ -33,10 +33,11 @@ std::optional<s3::ApiError> check_token(const Server& server, const RequestHead&
 
 }  // namespace
 
-Access check_access(const Server& server, const RequestHead& head, const Target& target) {
+Access check_access(Worker& worker, const RequestHead& head, const Target& target) {
+  const Server& server = worker.server;
   Access access;
   const std::int64_t now_s = target.parameters.empty() ? 0 : base::now_ns() / 1'000'000'000;
-  const auto grant = server.signer.check(target.parameters, head.method_text, target.name.bucket, target.name.key, now_s);
+  const auto grant = worker.signer.check(target.parameters, head.method_text, target.name.bucket, target.name.key, now_s);
   if (grant.verdict == Verdict::valid) {
     access.grant_epoch = grant.epoch;
     return access;

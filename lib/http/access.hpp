@@ -1,5 +1,5 @@
 // access.hpp - who may come in: the bearer token, or the grant of the rank that redirected the client.
-// Level 5 (http). Any thread.
+// Level 5 (http). Belongs to the worker's thread.
 #pragma once
 
 #include <cstdint>
@@ -18,6 +18,6 @@ struct Access {
 };
 
 /// A grant is looked at before an Authorization field, which clients may keep from another host.
-[[nodiscard]] Access check_access(const Server& server, const RequestHead& head, const Target& target);
+[[nodiscard]] Access check_access(Worker& worker, const RequestHead& head, const Target& target);
 
 }  // namespace tarn::http

@@ -2,14 +2,22 @@
 
 #include <algorithm>
 #include <charconv>
-#include <ctime>
+#include <optional>
 #include <string>
+
+#include "base/text.hpp"
 
 namespace tarn::http {
 
 namespace {
 
 constexpr std::int64_t kSecond = 1'000'000'000;
+
+std::optional<std::int64_t> parse_seconds(std::string_view text) {
+  const auto time_ns = base::parse_http_time(text);
+  if (!time_ns) return std::nullopt;
+  return *time_ns / kSecond;
+}
 
 std::string_view trimmed(std::string_view text) {
   while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
@@ -62,25 +70,17 @@ ResolvedRange resolve_range(std::string_view field, std::uint64_t size_bytes) {
   return {RangeKind::part, *first, std::min(*last, size_bytes - 1) - *first + 1};
 }
 
-std::optional<std::int64_t> parse_http_time(std::string_view text) {
-  std::tm parts{};
-  const std::string copy(text);
-  const char* end = ::strptime(copy.c_str(), "%a, %d %b %Y %H:%M:%S GMT", &parts);
-  if (end == nullptr || *end != '\0') return std::nullopt;
-  return static_cast<std::int64_t>(::timegm(&parts));
-}
-
 Condition evaluate_conditions(const RequestHead& head, std::string_view etag, std::int64_t modified_ns) {
   const std::int64_t modified_s = modified_ns / kSecond;
   if (const auto tags = head.find("If-Match")) {
     if (!lists_tag(*tags, etag)) return Condition::failed;
   } else if (const auto since = head.find("If-Unmodified-Since")) {
-    if (const auto time_s = parse_http_time(*since); time_s && modified_s > *time_s) return Condition::failed;
+    if (const auto time_s = parse_seconds(*since); time_s && modified_s > *time_s) return Condition::failed;
   }
   if (const auto tags = head.find("If-None-Match")) {
     if (lists_tag(*tags, etag)) return Condition::not_modified;
   } else if (const auto since = head.find("If-Modified-Since")) {
-    if (const auto time_s = parse_http_time(*since); time_s && modified_s <= *time_s) return Condition::not_modified;
+    if (const auto time_s = parse_seconds(*since); time_s && modified_s <= *time_s) return Condition::not_modified;
   }
   return Condition::go_on;
 }
@@ -88,7 +88,7 @@ Condition evaluate_conditions(const RequestHead& head, std::string_view etag, st
 bool if_range_holds(const RequestHead& head, std::string_view etag, std::int64_t modified_ns) {
   const auto field = head.find("If-Range");
   if (!field) return true;
-  if (const auto time_s = parse_http_time(*field)) return modified_ns / kSecond == *time_s;
+  if (const auto time_s = parse_seconds(*field)) return modified_ns / kSecond == *time_s;
   return *field == etag;
 }
 

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <string_view>
 
 #include <tarn/object.hpp>
@@ -34,8 +33,5 @@ enum class Condition : std::uint8_t { go_on, not_modified, failed };
 [[nodiscard]] Condition evaluate_conditions(const RequestHead& head, std::string_view etag, std::int64_t modified_ns);
 /// Whether the Range holds for this version: there is no If-Range, or it names this ETag or time.
 [[nodiscard]] bool if_range_holds(const RequestHead& head, std::string_view etag, std::int64_t modified_ns);
-
-/// Seconds since the epoch of "Sat, 31 Jan 2026 12:34:56 GMT"; nullopt: another form.
-[[nodiscard]] std::optional<std::int64_t> parse_http_time(std::string_view text);
 
 }  // namespace tarn::http

@@ -100,28 +100,29 @@ Task<> Exchange::send(std::string_view body) {
 }
 
 Task<> Exchange::send(std::span<const std::byte> body) {
+  if (!send_at_once(body)) co_await send_rest();
+}
+
+bool Exchange::send_at_once(std::span<const std::byte> body) {
   const bool without_body = response_.status() == 204 || response_.status() == 304;
   if (!without_body) response_.add("Content-Length", body.size());
   finish_head();
   if (head.method == Method::head || without_body) body = {};
   bytes_out_ += body.size();
-  const std::string_view text = response_.text();
-  const std::size_t sent = transport_.send_now(text, body, false);
-  if (sent == text.size() + body.size()) co_return;
-  if (sent == SIZE_MAX) {
-    broken_ = true;
-    co_return;
-  }
-  std::vector<std::byte> rest;  // the caller's bytes may be gone when the socket takes them
-  if (sent < text.size()) {
-    const auto left = bytes_of(text.substr(sent));
-    rest.assign(left.begin(), left.end());
-    rest.insert(rest.end(), body.begin(), body.end());
-  } else {
-    const auto left = body.subspan(sent - text.size());
-    rest.assign(left.begin(), left.end());
-  }
-  broken_ = !co_await transport_.send(rest, false);
+  const auto text = bytes_of(response_.text());
+  const std::size_t sent = transport_.send_now(response_.text(), body, false);
+  if (sent == SIZE_MAX) broken_ = true;
+  if (sent == SIZE_MAX || sent == text.size() + body.size()) return true;
+  const auto head_left = text.subspan(std::min(sent, text.size()));
+  const auto body_left = body.subspan(sent - std::min(sent, text.size()));
+  rest_.assign(head_left.begin(), head_left.end());
+  rest_.insert(rest_.end(), body_left.begin(), body_left.end());
+  return false;
+}
+
+Task<> Exchange::send_rest() {
+  broken_ = !co_await transport_.send(rest_, false);
+  rest_ = {};
 }
 
 Task<bool> Exchange::send_head(bool body_follows) {

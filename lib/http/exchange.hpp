@@ -3,11 +3,14 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 #include <tarn/result.hpp>
 
@@ -60,6 +63,9 @@ class Exchange {
   /// Content-Length is added. `body` need not live until return.
   Task<> send(std::string_view body);
   Task<> send(std::span<const std::byte> body);
+  /// The same without a coroutine: @return false: the socket took only part (a copy of the rest is kept), send_rest() is due.
+  [[nodiscard]] bool send_at_once(std::span<const std::byte> body);
+  Task<> send_rest();
   /// Ends the head and sends it alone. The caller has added Content-Length and sends so many bytes.
   Task<bool> send_head(bool body_follows);
   Task<bool> send_piece(std::span<const std::byte> bytes);
@@ -113,6 +119,7 @@ class Exchange {
   RequestReader& reader_;
   ResponseHead response_;
   std::string request_id_;
+  std::vector<std::byte> rest_;  // of a response that the socket did not take at once
   std::chrono::steady_clock::time_point started_;
   std::uint64_t bytes_in_ = 0;
   std::uint64_t bytes_out_ = 0;

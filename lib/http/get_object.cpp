@@ -73,9 +73,10 @@ Task<> send_small(Exchange& exchange, object::ObjectReader& reader, const Resolv
   const bool whole = size_bytes <= exchange.worker.scratch.size();
   const auto target = std::span(exchange.worker.scratch).first(whole ? size_bytes : range.length);
   const auto got = reader.read(whole ? 0 : range.first, target);
-  if (!got) return exchange.refuse(got.error());
-  if (*got != target.size()) return exchange.refuse(Error(ErrorCode::corrupt, "the object is shorter than its index entry says"));
-  return exchange.send(std::span<const std::byte>(target).subspan(whole ? range.first : 0, range.length));
+  if (!got) co_return co_await exchange.refuse(got.error());
+  if (*got != target.size()) co_return co_await exchange.refuse(Error(ErrorCode::corrupt, "the object is shorter than its index entry says"));
+  const auto body = std::span<const std::byte>(target).subspan(whole ? range.first : 0, range.length);
+  if (!exchange.send_at_once(body)) co_await exchange.send_rest();
 }
 
 /// What a GET or HEAD of an object that is there comes to.

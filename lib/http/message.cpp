@@ -39,25 +39,10 @@ Method method_of(beast::http::verb verb) noexcept {
   }
 }
 
-}  // namespace
-
-bool equal_ignoring_case(std::string_view a, std::string_view b) noexcept {
-  if (a.size() != b.size()) return false;
-  for (std::size_t i = 0; i < a.size(); ++i)
-    if (lower(a[i]) != lower(b[i])) return false;
-  return true;
-}
-
-std::optional<std::string_view> RequestHead::find(std::string_view name) const noexcept {
-  for (const auto& field : fields)
-    if (equal_ignoring_case(field.name, name)) return field.value;
-  return std::nullopt;
-}
-
 /// Beast's parser, told to put its findings into a RequestHead. It sees heads only.
-class MessageParser::Impl final : public beast::http::basic_parser<true> {
+class HeadParser final : public beast::http::basic_parser<true> {
  public:
-  Impl() {
+  HeadParser() {
     header_limit(static_cast<std::uint32_t>(limits::kHttpHeaderBytesMax));
     body_limit(limits::kObjectBytesMax);
   }
@@ -90,14 +75,34 @@ class MessageParser::Impl final : public beast::http::basic_parser<true> {
   void on_finish_impl(Code&) override {}
 };
 
-MessageParser::MessageParser() {
+}  // namespace
+
+bool equal_ignoring_case(std::string_view a, std::string_view b) noexcept {
+  if (a.size() != b.size()) return false;
+  for (std::size_t i = 0; i < a.size(); ++i)
+    if (lower(a[i]) != lower(b[i])) return false;
+  return true;
+}
+
+std::optional<std::string_view> RequestHead::find(std::string_view name) const noexcept {
+  for (const auto& field : fields)
+    if (equal_ignoring_case(field.name, name)) return field.value;
+  return std::nullopt;
+}
+
+/// Cannot be reset, so it is made anew, in place.
+struct MessageParser::Impl {
+  std::optional<HeadParser> parser;
+};
+
+MessageParser::MessageParser() : impl_(std::make_unique<Impl>()) {
   reset();
 }
 
 MessageParser::~MessageParser() = default;
 
 void MessageParser::reset() {
-  impl_ = std::make_unique<Impl>();
+  impl_->parser.emplace();
   failure_ = {};
   scanned_ = 0;
   head_bytes_ = 0;
@@ -138,21 +143,23 @@ ParseState MessageParser::parse_head(std::string_view bytes, RequestHead& head) 
   if (!failure_.message.empty()) return ParseState::failed;
   if (head_bytes_ > limits::kHttpHeaderBytesMax) return fail(431, "the request's head is longer than 64 KiB");
   head.fields.clear();
-  impl_->head = &head;
-  impl_->input = bytes.substr(0, head_bytes_);
+  auto& parser = *impl_->parser;
+  parser.head = &head;
+  parser.input = bytes.substr(0, head_bytes_);
   beast::error_code error;
-  const std::size_t used = impl_->put(boost::asio::const_buffer(bytes.data(), head_bytes_), error);
+  const std::size_t used = parser.put(boost::asio::const_buffer(bytes.data(), head_bytes_), error);
   if (error == beast::http::error::bad_content_length || error == beast::http::error::multiple_content_length ||
       error == beast::http::error::bad_transfer_encoding)
     return fail(400, "Content-Length or Transfer-Encoding is malformed, or both are there");
   if (error == beast::http::error::body_limit) return fail(413, "the body is larger than 5 TiB");
-  if (error || used != head_bytes_ || !impl_->is_header_done()) return fail(400, "the request's head is malformed");
+  if (error || used != head_bytes_ || !parser.is_header_done()) return fail(400, "the request's head is malformed");
   return check(head);
 }
 
 /// What Beast lets pass and we do not; then the meaning of the fields that shape the message.
 ParseState MessageParser::check(RequestHead& head) {
-  if (impl_->folded) return fail(400, "a header field is folded over several lines");
+  const auto& parser = *impl_->parser;
+  if (parser.folded) return fail(400, "a header field is folded over several lines");
   if (head.fields.size() > limits::kHttpHeaderFieldsMax) return fail(431, "the request has more than 200 header fields");
   if (head.minor_version != 0 && head.minor_version != 1) return fail(505, "only HTTP/1.0 and HTTP/1.1 are spoken here");
   int lengths = 0, codings = 0, hosts = 0;
@@ -175,16 +182,16 @@ ParseState MessageParser::check(RequestHead& head) {
   if (codings == 1 && (head.minor_version == 0 || !equal_ignoring_case(coding, "chunked")))
     return fail(400, "the only Transfer-Encoding is 'chunked', in HTTP/1.1");
   if (hosts > 1 || (hosts == 0 && head.minor_version == 1)) return fail(400, "a request of HTTP/1.1 names its Host, once");
-  head.chunked = impl_->chunked();
+  head.chunked = parser.chunked();
   if (head.chunked != (codings == 1)) return fail(400, "Transfer-Encoding is malformed");
   head.content_length.reset();
   if (lengths == 1) {
     const bool digits = !length.empty() && std::all_of(length.begin(), length.end(), [](char c) { return c >= '0' && c <= '9'; });
-    const auto parsed = impl_->content_length();
+    const auto parsed = parser.content_length();
     if (!digits || !parsed) return fail(400, "Content-Length is malformed");
     head.content_length = *parsed;
   }
-  head.keep_alive = impl_->keep_alive();
+  head.keep_alive = parser.keep_alive();
   head.expect_continue = false;
   if (!expect.empty()) {
     if (!equal_ignoring_case(expect, "100-continue")) return fail(417, "the only expectation met here is '100-continue'");

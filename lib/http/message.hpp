@@ -64,7 +64,7 @@ class MessageParser {
   void reset();
 
  private:
-  class Impl;
+  struct Impl;
   ParseState fail(int status, std::string_view message);
   bool end_of_head(std::string_view bytes);
   ParseState check(RequestHead& head);

@@ -6,6 +6,7 @@
 #include "http/access.hpp"
 #include "http/redirect_rule.hpp"
 
+// Routing is done by plain functions that hand on the coroutine that answers: a frame less for each step.
 namespace tarn::http {
 
 namespace {
@@ -27,35 +28,33 @@ const std::string* unknown_parameter(const s3::QueryParameters& parameters) {
 
 Task<> object_route(Exchange& exchange) {
   const auto& name = exchange.target.name;
-  if (const auto checked = base::check_key(name.key); !checked) co_return co_await exchange.refuse(name_error(checked.error(), false, name.key));
+  if (const auto checked = base::check_key(name.key); !checked) return exchange.refuse(name_error(checked.error(), false, name.key));
   if (const auto* parameter = unknown_parameter(exchange.target.parameters))
-    co_return co_await exchange.refuse(
+    return exchange.refuse(
         s3::ApiError{501, "NotImplemented", "the parameter '" + parameter->substr(0, 80) + "' on an object is not something this version does"});
   switch (exchange.head.method) {
     case Method::get:
       exchange.operation = Operation::get_object;
-      co_return co_await get_object(exchange);
+      return get_object(exchange);
     case Method::head:
       exchange.operation = Operation::head_object;
-      co_return co_await head_object(exchange);
+      return head_object(exchange);
     case Method::put:
       exchange.operation = Operation::put_object;
-      co_return co_await put_object(exchange);
+      return put_object(exchange);
     case Method::remove:
       exchange.operation = Operation::delete_object;
-      co_return co_await remove_object(exchange);
+      return remove_object(exchange);
     default:
-      co_await exchange.refuse(s3::ApiError{501, "NotImplemented", "an object is read, written and removed with GET, HEAD, PUT and DELETE"});
+      return exchange.refuse(s3::ApiError{501, "NotImplemented", "an object is read, written and removed with GET, HEAD, PUT and DELETE"});
   }
 }
 
 Task<> store_route(Exchange& exchange) {
   const auto& name = exchange.target.name;
-  if (name.bucket.empty() && name.key.empty()) co_return co_await service_route(exchange);
-  if (const auto checked = base::check_bucket_name(name.bucket); !checked)
-    co_return co_await exchange.refuse(name_error(checked.error(), true, name.key));
-  if (name.key.empty()) co_return co_await bucket_route(exchange);
-  co_await object_route(exchange);
+  if (name.bucket.empty() && name.key.empty()) return service_route(exchange);
+  if (const auto checked = base::check_bucket_name(name.bucket); !checked) return exchange.refuse(name_error(checked.error(), true, name.key));
+  return name.key.empty() ? bucket_route(exchange) : object_route(exchange);
 }
 
 bool needs_no_token(const Target& target) {
@@ -67,18 +66,18 @@ bool needs_no_token(const Target& target) {
 Task<> dispatch(Exchange& exchange) {
   if (const auto parsed = parse_target(exchange.head.target, exchange.target); !parsed) {
     exchange.close_after();  // who sends this may not mean the rest as we read it
-    co_return co_await exchange.refuse(s3::ApiError{400, "InvalidURI", parsed.error().message});
+    return exchange.refuse(s3::ApiError{400, "InvalidURI", parsed.error().message});
   }
   const std::string& first = exchange.target.name.bucket;
-  if (needs_no_token(exchange.target)) co_return co_await admin_route(exchange);
-  auto access = check_access(exchange.server, exchange.head, exchange.target);
-  if (access.refusal) co_return co_await exchange.refuse(*access.refusal);
+  if (needs_no_token(exchange.target)) return admin_route(exchange);
+  auto access = check_access(exchange.worker, exchange.head, exchange.target);
+  if (access.refusal) return exchange.refuse(std::move(*access.refusal));
   exchange.grant_epoch = access.grant_epoch;
-  if (first == "-") co_return co_await admin_route(exchange);
+  if (first == "-") return admin_route(exchange);
   if (!exchange.server.ready.load(std::memory_order_relaxed))
-    co_return co_await exchange.refuse(s3::ApiError{503, "ServiceUnavailable", "the store is starting; try again in a moment"});
-  if (first == "v1") co_return co_await sort_route(exchange);
-  co_await store_route(exchange);
+    return exchange.refuse(s3::ApiError{503, "ServiceUnavailable", "the store is starting; try again in a moment"});
+  if (first == "v1") return sort_route(exchange);
+  return store_route(exchange);
 }
 
 Task<bool> redirect_to_owner(Exchange& exchange, RankId owner) {
@@ -89,10 +88,10 @@ Task<bool> redirect_to_owner(Exchange& exchange, RankId owner) {
   const std::int64_t expires_s = base::now_ns() / 1'000'000'000 + kGrantSeconds;
   std::string location = map->ranks[index].url;
   location.append("/").append(name.bucket).append("/").append(base::percent_encode(name.key, true)).append("?");
-  location.append(exchange.server.signer.query({exchange.head.method_text, name.bucket, name.key, map->epoch, expires_s}));
+  location.append(exchange.worker.signer.query({exchange.head.method_text, name.bucket, name.key, map->epoch, expires_s}));
   exchange.begin_response(307).add("Location", location);
   exchange.worker.metrics.count_redirect();
-  co_await exchange.send(std::string_view());
+  if (!exchange.send_at_once({})) co_await exchange.send_rest();
   co_return true;
 }
 

@@ -9,7 +9,11 @@
 namespace tarn::http {
 
 Worker::Worker(Server& the_server)
-    : server(the_server), metrics(the_server.service.metrics()), scratch(limits::kHttpSmallObjectBytesMax), guard_(io.get_executor()) {}
+    : server(the_server),
+      metrics(the_server.service.metrics()),
+      signer(the_server.auth.secret_key),
+      scratch(limits::kHttpSmallObjectBytesMax),
+      guard_(io.get_executor()) {}
 
 Worker::~Worker() {
   stop();

@@ -64,7 +64,6 @@ struct Server {
       : service(store),
         options(sidecar_options),
         auth(std::move(secrets)),
-        signer(auth.secret_key),
         pool(limits::kHttpBlockingThreadsMax, limits::kHttpBlockingQueueMax),
         process(store.metrics()),
         next_request(static_cast<std::uint64_t>(base::now_ns()) + (static_cast<std::uint64_t>(store.rank()) << 48)) {}
@@ -72,7 +71,6 @@ struct Server {
   object::ObjectService& service;
   const SidecarOptions options;
   const AuthConfig auth;
-  const s3::RedirectSigner signer;
   BlockingPool pool;
   ProcessMetrics process;
   std::atomic<bool> ready{false};
@@ -135,6 +133,7 @@ class Worker {
   DateCache date;
   BufferCache buffers;
   RequestMetrics metrics;
+  s3::RedirectSigner signer;
   std::vector<std::byte> scratch;  ///< for small bodies; its content does not outlive a suspension
   std::unordered_set<Connection*> connections;
 

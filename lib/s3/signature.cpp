@@ -37,7 +37,7 @@ bool equal_in_constant_time(std::string_view a, std::string_view b) noexcept {
   return a.size() == b.size() && CRYPTO_memcmp(a.data(), b.data(), a.size()) == 0;
 }
 
-/// A context that has taken in the key; each signature works on a copy.
+/// A context that has taken in the key and is started anew for each signature.
 struct RedirectSigner::State {
   std::unique_ptr<EVP_MAC, FreeMac> mac{EVP_MAC_fetch(nullptr, "HMAC", nullptr)};
   std::unique_ptr<EVP_MAC_CTX, FreeMac> keyed;
@@ -56,15 +56,16 @@ RedirectSigner::RedirectSigner(std::string_view secret_key) : state_(std::make_u
 
 RedirectSigner::~RedirectSigner() = default;
 
-std::string RedirectSigner::signature(const RedirectGrant& grant) const {
+std::string RedirectSigner::signature(const RedirectGrant& grant) {
   std::string text = "tarn-redirect-1\n";
   text.append(grant.method).append("\n").append(grant.bucket).append("/").append(grant.key);
   text.append("\n").append(std::to_string(grant.epoch)).append("\n").append(std::to_string(grant.expires_s));
-  const std::unique_ptr<EVP_MAC_CTX, FreeMac> context(EVP_MAC_CTX_dup(state_->keyed.get()));
+  EVP_MAC_CTX* context = state_->keyed.get();
   std::array<unsigned char, 32> digest{};
   std::size_t size = 0;
-  const bool ok = context != nullptr && EVP_MAC_update(context.get(), reinterpret_cast<const unsigned char*>(text.data()), text.size()) == 1 &&
-                  EVP_MAC_final(context.get(), digest.data(), &size, digest.size()) == 1;
+  const bool ok = EVP_MAC_init(context, nullptr, 0, nullptr) == 1 &&
+                  EVP_MAC_update(context, reinterpret_cast<const unsigned char*>(text.data()), text.size()) == 1 &&
+                  EVP_MAC_final(context, digest.data(), &size, digest.size()) == 1;
   TARN_ASSERT(ok && size == digest.size());
   static constexpr char kDigits[] = "0123456789abcdef";
   std::string hex;
@@ -76,14 +77,14 @@ std::string RedirectSigner::signature(const RedirectGrant& grant) const {
   return hex;
 }
 
-std::string RedirectSigner::query(const RedirectGrant& grant) const {
+std::string RedirectSigner::query(const RedirectGrant& grant) {
   std::string text(kEpoch);
   text.append("=").append(std::to_string(grant.epoch)).append("&").append(kExpires).append("=").append(std::to_string(grant.expires_s));
   return text.append("&").append(kSignature).append("=").append(signature(grant));
 }
 
 RedirectSigner::Checked RedirectSigner::check(const QueryParameters& parameters, std::string_view method, std::string_view bucket,
-                                              std::string_view key, std::int64_t now_s) const {
+                                              std::string_view key, std::int64_t now_s) {
   const std::string* given = find_parameter(parameters, kSignature);
   if (given == nullptr) return {};
   const auto epoch = parse_number<std::uint64_t>(find_parameter(parameters, kEpoch));

@@ -1,5 +1,5 @@
 // signature.hpp - secrets: comparison in constant time, and the short-lived grant in a redirect's Location.
-// Level 5 (s3). Any thread.
+// Level 5 (s3). Comparison: any thread. A RedirectSigner: one thread; each has its own.
 //
 // A client that follows a redirect to another port drops its Authorization header. So the rank that has checked the
 // client puts a grant into the Location, which every rank of the store can verify:
@@ -38,7 +38,7 @@ class RedirectSigner {
   RedirectSigner& operator=(const RedirectSigner&) = delete;
 
   /// "x-tarn-epoch=..&x-tarn-expires=..&x-tarn-signature=.."  @cost about 1 us.
-  [[nodiscard]] std::string query(const RedirectGrant& grant) const;
+  [[nodiscard]] std::string query(const RedirectGrant& grant);
 
   enum class Verdict { absent, valid, expired, wrong };
   struct Checked {
@@ -46,10 +46,10 @@ class RedirectSigner {
     std::uint64_t epoch = 0;  ///< of the signer's map; set when valid
   };
   [[nodiscard]] Checked check(const QueryParameters& parameters, std::string_view method, std::string_view bucket, std::string_view key,
-                              std::int64_t now_s) const;
+                              std::int64_t now_s);
 
  private:
-  [[nodiscard]] std::string signature(const RedirectGrant& grant) const;
+  [[nodiscard]] std::string signature(const RedirectGrant& grant);
   struct State;
   std::unique_ptr<State> state_;
 };

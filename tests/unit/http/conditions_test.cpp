@@ -103,10 +103,3 @@ TEST_CASE("if_range_holds: by tag and by time", "[http][conditions]") {
   CHECK_FALSE(if_range_holds(with("If-Range", "\"a\""), kTag, kModifiedNs));
   CHECK_FALSE(if_range_holds(with("If-Range", other), kTag, kModifiedNs));
 }
-
-TEST_CASE("parse_http_time: reads what format_http_time writes", "[http][conditions]") {
-  for (const std::int64_t seconds : {0LL, 951'782'400LL, 1'700'000'000LL, 4'102'444'799LL})
-    CHECK(parse_http_time(base::format_http_time(seconds * 1'000'000'000)) == seconds);
-  CHECK_FALSE(parse_http_time("").has_value());
-  CHECK_FALSE(parse_http_time("2026-01-31T12:34:56Z").has_value());
-}

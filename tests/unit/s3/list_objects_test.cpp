@@ -117,7 +117,7 @@ TEST_CASE("etag_of: never mistaken for an MD5", "[s3][list]") {
 }
 
 TEST_CASE("RedirectSigner: a grant is good for what it names, until it expires", "[s3][signature]") {
-  const RedirectSigner signer("secret");
+  RedirectSigner signer("secret");
   constexpr std::int64_t kExpires = 1'000'060;
   const std::string query = signer.query({"GET", "bucket", "a/b", 3, kExpires});
   QueryParameters parameters;
