@@ -67,7 +67,7 @@ Result<void> Sidecar::Impl::start(object::ObjectService& service, AuthConfig aut
   return {};
 }
 
-/// One thread accepts and deals the connections out in turn: docs/adr/0101-one-acceptor.md has the measurement.
+/// One thread accepts and deals the connections out in turn: docs/adr/0007-one-acceptor.md has the measurement.
 Task<> Sidecar::Impl::accept_connections() {
   Timer pause(workers_.front()->io.get_executor());
   for (std::size_t next = 0;; next = (next + 1) % workers_.size()) {
