@@ -42,7 +42,7 @@ Finding check_mpi(const MpiScope& mpi) {
 }
 
 int ranks_on_this_node() {
-  MPI_Comm node;
+  MPI_Comm node = MPI_COMM_NULL;
   MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &node);
   int size = 1;
   MPI_Comm_size(node, &size);

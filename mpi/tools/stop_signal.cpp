@@ -56,7 +56,7 @@ bool StopSignal::wait(MPI_Comm comm) {
   for (;;) {
     const int mine = wanted ? 1 : 0;
     int any = 0;
-    MPI_Request request;
+    MPI_Request request = MPI_REQUEST_NULL;
     MPI_Iallreduce(&mine, &any, 1, MPI_INT, MPI_MAX, comm, &request);
     int done = 0;
     while (true) {
