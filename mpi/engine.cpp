@@ -26,6 +26,8 @@ constexpr microseconds kSpin{50};           // hot traffic is answered without a
 constexpr microseconds kFirstSleep{20};     // then 40, 80 ... up to the cap
 constexpr microseconds kTransferSleep{50};  // long messages move only inside MPI calls: do not sleep longer
 constexpr auto kTransferMemory = std::chrono::milliseconds(100);
+constexpr auto kSilence = std::chrono::milliseconds(500);  // without a message: the rank is idle ...
+constexpr int kIdleSleeps = 4;                             // ... and sleeps this many caps, since each wake-up costs 10-20 us
 constexpr auto kTick = std::chrono::milliseconds(250);
 constexpr auto kLookAround = std::chrono::seconds(1);  // how soon a waiting thread sees that the engine has stopped
 constexpr int kMessagesPerTurn = 16;
@@ -197,7 +199,11 @@ void Engine::run() noexcept {
 microseconds Engine::pause_after(Clock::time_point last_work, Clock::time_point now, microseconds previous) const {
   if (now - last_work < kSpin) return microseconds(0);
   auto cap = options_.idle_poll_cap;
-  if (!requests_.empty() && now - last_transfer_ < kTransferMemory) cap = std::min(cap, kTransferSleep);
+  if (requests_.empty()) {
+    if (now - last_work > kSilence) cap *= kIdleSleeps;
+  } else if (now - last_transfer_ < kTransferMemory) {
+    cap = std::min(cap, kTransferSleep);
+  }
   return std::min(cap, previous.count() == 0 ? kFirstSleep : previous * 2);
 }
 

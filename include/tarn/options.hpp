@@ -33,7 +33,8 @@ struct StoreOptions {
   bool node_id_from_rank = false;
   /// How long a request to another rank may take; 0: 30 s * (1 + log2(ranks)).
   std::chrono::milliseconds request_timeout{0};
-  /// Longest sleep of the idle service thread: latency of a first request against CPU.
+  /// Longest sleep of the idle service thread: latency of a first request against CPU. Four times that after half a second
+  /// without a message.
   std::chrono::microseconds idle_poll_cap{1000};
 };
 
