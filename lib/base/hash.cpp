@@ -1,13 +1,23 @@
 #include "base/hash.hpp"
 
 #include <cstring>
-#include <new>
 
+#define XXH_INLINE_ALL
 #include <xxhash.h>
+
+#include "base/hash_kernels.hpp"
 
 namespace tarn::base {
 
 namespace {
+
+const HashKernels& kernels() noexcept {
+#ifdef TARN_HASH_AVX2
+  static const bool has_avx2 = __builtin_cpu_supports("avx2") != 0;
+  if (has_avx2) return kAvx2HashKernels;
+#endif
+  return kPlainHashKernels;
+}
 
 Checksum canonical(XXH128_hash_t hash) noexcept {
   XXH128_canonical_t bytes;
@@ -28,26 +38,23 @@ int hex_value(char c) noexcept {
 }  // namespace
 
 Checksum xxh3_128(std::span<const std::byte> bytes) noexcept {
-  return canonical(XXH3_128bits(bytes.data(), bytes.size()));
+  const Hash128 hash = kernels().hash_128(bytes.data(), bytes.size());
+  return canonical({hash.low, hash.high});
 }
 
 std::uint64_t xxh3_64(std::span<const std::byte> bytes, std::uint64_t seed) noexcept {
-  return XXH3_64bits_withSeed(bytes.data(), bytes.size(), seed);
+  return kernels().hash_64(bytes.data(), bytes.size(), seed);
 }
 
 std::uint64_t xxh3_64(std::string_view text, std::uint64_t seed) noexcept {
-  return XXH3_64bits_withSeed(text.data(), text.size(), seed);
+  return kernels().hash_64(text.data(), text.size(), seed);
 }
 
 struct ChecksumStream::State {
-  struct Free {
-    void operator()(XXH3_state_t* state) const noexcept { XXH3_freeState(state); }
-  };
-  std::unique_ptr<XXH3_state_t, Free> xxh{XXH3_createState()};
+  XXH3_state_t xxh;
 };
 
 ChecksumStream::ChecksumStream() : state_(std::make_unique<State>()) {
-  if (!state_->xxh) throw std::bad_alloc();
   reset();
 }
 ChecksumStream::~ChecksumStream() = default;
@@ -55,26 +62,22 @@ ChecksumStream::ChecksumStream(ChecksumStream&&) noexcept = default;
 ChecksumStream& ChecksumStream::operator=(ChecksumStream&&) noexcept = default;
 
 void ChecksumStream::update(std::span<const std::byte> bytes) noexcept {
-  XXH3_128bits_update(state_->xxh.get(), bytes.data(), bytes.size());
+  kernels().update_128(&state_->xxh, bytes.data(), bytes.size());
 }
 
 Checksum ChecksumStream::digest() const noexcept {
-  return canonical(XXH3_128bits_digest(state_->xxh.get()));
+  return canonical(XXH3_128bits_digest(&state_->xxh));
 }
 
 void ChecksumStream::reset() noexcept {
-  XXH3_128bits_reset(state_->xxh.get());
+  XXH3_128bits_reset(&state_->xxh);
 }
 
 struct HashStream::State {
-  struct Free {
-    void operator()(XXH3_state_t* state) const noexcept { XXH3_freeState(state); }
-  };
-  std::unique_ptr<XXH3_state_t, Free> xxh{XXH3_createState()};
+  XXH3_state_t xxh;
 };
 
 HashStream::HashStream() : state_(std::make_unique<State>()) {
-  if (!state_->xxh) throw std::bad_alloc();
   reset();
 }
 HashStream::~HashStream() = default;
@@ -82,15 +85,15 @@ HashStream::HashStream(HashStream&&) noexcept = default;
 HashStream& HashStream::operator=(HashStream&&) noexcept = default;
 
 void HashStream::update(std::span<const std::byte> bytes) noexcept {
-  XXH3_64bits_update(state_->xxh.get(), bytes.data(), bytes.size());
+  kernels().update_64(&state_->xxh, bytes.data(), bytes.size());
 }
 
 std::uint64_t HashStream::digest() const noexcept {
-  return XXH3_64bits_digest(state_->xxh.get());
+  return XXH3_64bits_digest(&state_->xxh);
 }
 
 void HashStream::reset() noexcept {
-  XXH3_64bits_reset(state_->xxh.get());
+  XXH3_64bits_reset(&state_->xxh);
 }
 
 std::string to_hex(const Checksum& checksum) {
