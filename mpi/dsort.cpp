@@ -13,6 +13,8 @@
 #include "mpi/dsort_input.hpp"
 #include "mpi/dsort_job.hpp"
 #include "mpi/dsort_sort.hpp"
+#include "mpi/dsort_together.hpp"
+#include "mpi/guarded.hpp"
 #include "plan/dsort_spec.hpp"
 
 namespace tarn::mpi {
@@ -48,28 +50,54 @@ Result<void> run_steps(DsortJob& job) {
   return assemble_and_publish(job, plan, inputs.sources);
 }
 
-}  // namespace
-
-Result<DsortReport> run_dsort(DsortContext& context, const DsortSpec& spec, const DsortProgressFn& progress, const std::atomic<bool>& abort) {
+/// Everything up to the shards' names; the bucket that it may have made is left to the caller. @return whether rank 0 made one.
+Result<void> run_job(DsortContext& context, const DsortSpec& spec, const DsortProgressFn& progress, const std::atomic<bool>& abort, bool& made_bucket,
+                     DsortReport& report) {
   const auto start = std::chrono::steady_clock::now();
   TARN_CHECK(context.collectives.agree(plan::check_dsort_spec(spec)));
   TARN_CHECK(check_same_spec(context.collectives, spec));
-  auto output = shard::NameTemplate::parse(spec.output_template);
+  TARN_TRY(auto output, shard::NameTemplate::parse(spec.output_template));
   DsortJob job{context,
                spec,
                progress,
                abort,
                spec.output_bucket.empty() ? spec.input.bucket : spec.output_bucket,
-               *std::move(output),
+               std::move(output),
                placement::Placement(*context.map),
                choose_threads(context),
+               made_bucket,
                {}};
   TARN_CHECK(run_steps(job));
   std::array<std::uint64_t, 1> elapsed_us{
       static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - start).count())};
   TARN_CHECK(context.collectives.all_reduce_max(elapsed_us));
   job.report.seconds = static_cast<double>(elapsed_us[0]) / 1e6;
-  return std::move(job.report);
+  report = std::move(job.report);
+  return {};
+}
+
+/// Collective. After a failure: takes back the output bucket that rank 0 made.
+void remove_made_bucket(Together& ranks, const DsortContext& context, const std::string& bucket, bool made) {
+  (void)ranks.run("dsort", [&]() -> Result<void> {
+    TARN_CHECK(ranks.barrier());  // what was written without a name has gone with its writers, what had one was removed
+    if (ranks.rank() == 0 && made) (void)guarded("dsort", [&] { return context.remove_bucket(bucket); });
+    return ranks.barrier();
+  });
+}
+
+}  // namespace
+
+Result<DsortReport> run_dsort(DsortContext& context, const DsortSpec& spec, const DsortProgressFn& progress, const std::atomic<bool>& abort) {
+  Together ranks(context.collectives);
+  DsortReport report;
+  bool made_bucket = false;
+  auto outcome = ranks.run("dsort", [&] {
+    DsortContext together{ranks, context.fetcher, context.store, context.map, context.create_bucket, context.remove_bucket, context.threads};
+    return run_job(together, spec, progress, abort, made_bucket, report);
+  });
+  if (outcome) return report;
+  remove_made_bucket(ranks, context, spec.output_bucket.empty() ? spec.input.bucket : spec.output_bucket, made_bucket);
+  return fail(std::move(outcome).error());
 }
 
 }  // namespace tarn::mpi

@@ -35,7 +35,7 @@ struct DsortContext {
   unsigned threads = 0;  ///< that read and write; 0: this node's cores shared out among its ranks, at most 4
 };
 
-/// Collective. Runs a dsort to its end; every rank returns the same outcome.
+/// Collective. Runs a dsort to its end; every rank returns the same outcome, also when one of them throws on the way.
 /// @param progress  called on the calling thread about ten times a second; may be empty, also on some ranks only.
 /// @param abort     set it (on any rank, from any thread) to stop the job with `aborted`.
 /// @errors invalid (spec, damaged shard, duplicates, template too small), bucket_not_found, not_found (no

@@ -1,7 +1,6 @@
 #include "mpi/dsort_assemble.hpp"
 
 #include <algorithm>
-#include <array>
 #include <memory>
 #include <vector>
 
@@ -9,6 +8,7 @@
 #include "base/limits.hpp"
 #include "mpi/dsort_phase.hpp"
 #include "mpi/dsort_shard.hpp"
+#include "mpi/guarded.hpp"
 #include "shard/shard_index.hpp"
 
 namespace tarn::mpi {
@@ -19,18 +19,15 @@ namespace {
 constexpr std::size_t kWindowBytesMax = limits::kSoloObjectBytesMin;
 static_assert(kWindowBytesMax >= shard::kIndexWindowBytesMin, "verification reads through the same window");
 
-/// Collective. Makes the output bucket if it is missing. @return whether it was.
-Result<bool> make_bucket(DsortJob& job) {
+/// Collective. Makes the output bucket if it is missing.
+Result<void> make_bucket(DsortJob& job) {
   Result<void> outcome;
-  std::array<std::uint64_t, 1> made{0};
   if (job.rank() == 0) {
     outcome = job.context.create_bucket(job.output_bucket);
-    made[0] = outcome ? 1 : 0;
+    job.made_bucket = outcome.has_value();
     if (!outcome && outcome.error().code == ErrorCode::exists) outcome = {};
   }
-  TARN_CHECK(job.collectives().agree(std::move(outcome)));
-  TARN_CHECK(job.collectives().all_reduce_max(made));
-  return made[0] != 0;
+  return job.collectives().agree(std::move(outcome));
 }
 
 using Writers = std::vector<std::unique_ptr<ObjectWriter>>;
@@ -53,34 +50,37 @@ Result<Writers> assemble(DsortJob& job, const ShardPlan& plan, const std::vector
 /// All shards become visible, or, if one of them cannot, none stays so.
 Result<void> publish(DsortJob& job, const ShardPlan& plan, Writers& writers) {
   job.tell("publish", 0, job.report.shards);
-  Result<void> outcome;
-  std::size_t committed = 0;
-  for (; committed < writers.size() && outcome; ++committed)
-    if (auto done = writers[committed]->commit(); !done) outcome = fail(std::move(done).error());
-  if (!outcome) --committed;
-  auto common = job.collectives().agree(std::move(outcome));
-  if (!common)
-    for (std::size_t i = 0; i < committed; ++i)
-      (void)job.context.store->remove(plan.shards[i].disk, {job.output_bucket, job.output.name(plan.shards[i].number)});
-  job.tell("publish", common ? job.report.shards : 0, job.report.shards);
+  std::size_t begun = 0;
+  auto common = job.collectives().agree(guarded("dsort", [&]() -> Result<void> {
+    while (begun < writers.size()) {
+      auto committed = writers[begun++]->commit();
+      if (committed) continue;
+      --begun;
+      return fail(std::move(committed).error());
+    }
+    return {};
+  }));
+  if (common) {  // nothing may fail from here on
+    (void)guarded("dsort", [&]() -> Result<void> {
+      job.tell("publish", job.report.shards, job.report.shards);
+      return {};
+    });
+    return common;
+  }
+  // The last one too if it threw: it may have had its name by then.
+  for (std::size_t i = 0; i < begun; ++i)
+    (void)guarded("dsort", [&] {
+      return job.context.store->remove(plan.shards[i].disk, {job.output_bucket, job.output.name(plan.shards[i].number)});
+    });
   return common;
 }
 
 }  // namespace
 
 Result<void> assemble_and_publish(DsortJob& job, const ShardPlan& plan, const std::vector<DsortSource>& sources) {
-  TARN_TRY(const bool new_bucket, make_bucket(job));
-  Result<void> result;
-  if (auto writers = assemble(job, plan, sources); !writers)
-    result = fail(std::move(writers).error());
-  else
-    result = publish(job, plan, *writers);
-  if (!result && new_bucket) {  // what was written without a name has gone with its writers
-    TARN_CHECK(job.collectives().barrier());
-    if (job.rank() == 0) (void)job.context.remove_bucket(job.output_bucket);
-    TARN_CHECK(job.collectives().barrier());
-  }
-  return result;
+  TARN_CHECK(make_bucket(job));
+  TARN_TRY(auto writers, assemble(job, plan, sources));
+  return publish(job, plan, writers);
 }
 
 }  // namespace tarn::mpi

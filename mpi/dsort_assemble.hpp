@@ -11,7 +11,8 @@
 namespace tarn::mpi {
 
 /// Collective. Makes the output bucket if it is missing, writes all shards, and gives them their names when
-/// every rank has written and checked its own. After an error nothing is left of them.
+/// every rank has written and checked its own. After an error nothing is left of them; a bucket that was made stays
+/// (job.made_bucket).
 /// @errors corrupt (bytes are not what they were when they were indexed), no_space, io, aborted, rank_lost.
 /// @cost   one worker holds a window of at most 1 MiB (and its share of the memory budget), whatever the sizes of samples.
 [[nodiscard]] Result<void> assemble_and_publish(DsortJob& job, const ShardPlan& plan, const std::vector<DsortSource>& sources);

@@ -26,6 +26,7 @@ struct DsortJob {
   const shard::NameTemplate output;
   const placement::Placement placement;
   const unsigned threads;  ///< of this rank
+  bool& made_bucket;       ///< on rank 0: the output bucket was not there before
   DsortReport report;      ///< sums of all ranks, once a step is done
 
   [[nodiscard]] Collectives& collectives() const noexcept { return context.collectives; }

@@ -4,12 +4,12 @@
 #include <array>
 #include <chrono>
 #include <condition_variable>
-#include <exception>
 #include <mutex>
 #include <thread>
 #include <vector>
 
 #include "base/error.hpp"
+#include "mpi/guarded.hpp"
 
 namespace tarn::mpi {
 
@@ -20,9 +20,20 @@ constexpr std::chrono::milliseconds kTick{100};
 /// The workers of one rank in one phase.
 class Workers {
  public:
+  /// Where the system has fewer threads to give, fewer do the work. @errors of outcome(): none to be had.
   Workers(std::size_t threads, std::size_t items, const PhaseItemFn& item) : items_(items), item_(item) {
-    running_ = std::min(threads, items);
-    for (std::size_t i = 0, n = running_; i < n; ++i) threads_.emplace_back([this, i] { run(i); });
+    threads = std::min(threads, items);
+    threads_.reserve(threads);
+    for (std::size_t i = 0; i < threads; ++i) {
+      const std::lock_guard lock(mutex_);
+      try {
+        threads_.emplace_back([this, i] { run(i); });
+        ++running_;
+      } catch (...) {
+        if (i == 0) outcome_ = fail(current_error("dsort: starting a thread"));
+        break;
+      }
+    }
   }
   ~Workers() {
     control_.stop();
@@ -52,10 +63,8 @@ class Workers {
     try {
       for (std::size_t i = next_.fetch_add(1); i < items_ && !control_.stopped(); i = next_.fetch_add(1))
         if (auto done = item_(i, worker, control_); !done && !control_.stopped()) fail_with(std::move(done).error());
-    } catch (const std::bad_alloc&) {
-      fail_with(Error(ErrorCode::no_space, "dsort: out of memory; give it a smaller memory budget"));
-    } catch (const std::exception& exception) {
-      fail_with(Error(ErrorCode::internal, std::string("dsort: ") + exception.what()));
+    } catch (...) {
+      fail_with(current_error("dsort"));
     }
     const std::lock_guard lock(mutex_);
     if (--running_ == 0) ended_.notify_all();

@@ -11,6 +11,7 @@
 #include "base/limits.hpp"
 #include "mpi/error.hpp"
 #include "mpi/exchange.hpp"
+#include "mpi/guarded.hpp"
 
 namespace tarn::mpi {
 
@@ -22,6 +23,8 @@ constexpr std::uint64_t kNobodyFailed = UINT64_MAX;
 Error stopped() {
   return Error(ErrorCode::aborted, "the store is closed on this rank");
 }
+
+constexpr std::size_t kLargeBytes = limits::MiB;  // an allocation that may well fail: nobody starts before all have it
 
 int to_int(std::size_t value) {
   TARN_ASSERT(value <= INT32_MAX);
@@ -49,6 +52,15 @@ Result<void> MpiCollectives::complete(const char* name, Post post) {
   if (!queued) return fail(stopped());
   if (!engine_.wait(done, kNoDeadline)) return fail(stopped());
   return outcome;
+}
+
+template <class Allocate>
+Result<void> MpiCollectives::allocate_together(bool large, Allocate allocate) {
+  auto mine = guarded("a collective call", [&]() -> Result<void> {
+    allocate();
+    return {};
+  });
+  return large ? agree(std::move(mine)) : mine;
 }
 
 Result<void> MpiCollectives::barrier() {
@@ -113,7 +125,8 @@ Result<void> MpiCollectives::broadcast_bytes(RankId root, std::span<std::byte> b
 Result<std::vector<std::byte>> MpiCollectives::broadcast(RankId root, std::span<const std::byte> bytes) {
   std::uint64_t size = bytes.size();
   TARN_CHECK(broadcast_bytes(root, std::as_writable_bytes(std::span(&size, 1))));
-  std::vector<std::byte> result(size);
+  std::vector<std::byte> result;
+  TARN_CHECK(allocate_together(size >= kLargeBytes, [&] { result.resize(size); }));
   if (rank() == root) std::copy(bytes.begin(), bytes.end(), result.begin());
   TARN_CHECK(broadcast_bytes(root, result));
   return result;
@@ -139,11 +152,15 @@ Result<std::vector<std::vector<std::byte>>> MpiCollectives::all_gather(std::span
     starts[r] = static_cast<int>(total);
     total += sizes[r];
   }
-  std::vector<std::byte> all(total);
+  std::vector<std::byte> all;
+  std::vector<std::vector<std::byte>> result(ranks);
+  TARN_CHECK(allocate_together(total >= kLargeBytes, [&] {
+    all.resize(total);
+    for (std::size_t r = 0; r < ranks; ++r) result[r].reserve(sizes[r]);
+  }));
   TARN_CHECK(complete("MPI_Iallgatherv", [&](MPI_Request* request) {
     return MPI_Iallgatherv(mine.data(), to_int(mine.size()), MPI_BYTE, all.data(), counts.data(), starts.data(), MPI_BYTE, comm_.get(), request);
   }));
-  std::vector<std::vector<std::byte>> result(ranks);
   for (std::size_t r = 0; r < ranks; ++r) result[r].assign(all.begin() + starts[r], all.begin() + starts[r] + counts[r]);
   return result;
 }
@@ -162,9 +179,11 @@ Result<std::vector<std::vector<std::byte>>> MpiCollectives::exchange(std::vector
   const auto self = static_cast<std::size_t>(rank());
   result[self] = std::move(to_each[self]);
   to_each[self].clear();
-  for (std::size_t r = 0; r < ranks; ++r)
-    if (r != self) result[r].resize(sizes_from[r]);
   if (ranks == 1) return result;
+  TARN_CHECK(allocate_together(true, [&] {
+    for (std::size_t r = 0; r < ranks; ++r)
+      if (r != self) result[r].resize(sizes_from[r]);
+  }));
 
   Exchange data(engine_, comm_.get(), rank(), to_each, result);
   if (!engine_.execute([&] { data.start(); })) return fail(stopped());

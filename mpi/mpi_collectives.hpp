@@ -30,6 +30,9 @@ class MpiCollectives final : public Collectives {
   /// Runs `post(&request)`, an MPI call that starts something, on the engine's thread and waits for its end.
   template <class Post>
   [[nodiscard]] Result<void> complete(const char* name, Post post);
+  /// Runs `allocate`, which may throw. Where it is `large`, which all ranks know, they agree on the outcome.
+  template <class Allocate>
+  [[nodiscard]] Result<void> allocate_together(bool large, Allocate allocate);
   [[nodiscard]] Result<void> all_reduce(std::span<std::uint64_t> values, MPI_Op op);
   [[nodiscard]] Result<void> broadcast_bytes(RankId root, std::span<std::byte> bytes);
 

@@ -1,12 +1,12 @@
 #include "mpi/sort_jobs.hpp"
 
-#include <exception>
+#include <new>
 #include <system_error>
 #include <utility>
 #include <vector>
 
 #include "base/error.hpp"
-#include "base/log.hpp"
+#include "mpi/guarded.hpp"
 #include "mpi/run_on.hpp"
 #include "plan/dsort_spec.hpp"
 
@@ -168,13 +168,28 @@ void SortJobs::run() noexcept {
       job = queue_.front();
       queue_.pop_front();
     }
-    run_job(*job);
-    const std::lock_guard lock(mutex_);
-    ended_.push_back(job->id);
-    if (ended_.size() > kJobsRemembered) {
-      jobs_.erase(ended_.front());
-      ended_.pop_front();
+    bool noted = true;
+    try {
+      run_job(*job);
+    } catch (...) {  // no memory for its outcome
+      noted = false;
     }
+    const std::lock_guard lock(mutex_);
+    if (!noted) job->state = State::failed;
+    end_job(job->id);
+  }
+}
+
+void SortJobs::end_job(const std::string& id) noexcept {
+  try {
+    ended_.push_back(id);
+  } catch (const std::bad_alloc&) {  // forgotten at once instead of later
+    jobs_.erase(id);
+    return;
+  }
+  if (ended_.size() > kJobsRemembered) {
+    jobs_.erase(ended_.front());
+    ended_.pop_front();
   }
 }
 
@@ -185,13 +200,7 @@ void SortJobs::run_job(Job& job) {
     job.done = now.done;
     job.total = now.total;
   };
-  Result<DsortReport> report;
-  try {
-    report = run_dsort(context_, job.spec, progress, job.abort);
-  } catch (const std::exception& error) {
-    report = fail(ErrorCode::internal, std::string("sort ") + job.id + ": " + error.what());
-    base::log_error(report.error().message);
-  }
+  auto report = guarded("a sort", [&] { return run_dsort(context_, job.spec, progress, job.abort); });
   const std::lock_guard lock(mutex_);
   if (report) {
     job.state = State::finished;

@@ -74,6 +74,7 @@ class SortJobs {
   [[nodiscard]] Result<void> enqueue(const std::string& id, const std::string& spec_text);
   void run() noexcept;
   void run_job(Job& job);
+  void end_job(const std::string& id) noexcept;  // with mutex_ held
 
   Engine& engine_;
   Caller& caller_;

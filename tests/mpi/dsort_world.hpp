@@ -14,6 +14,7 @@
 #include "object/local_store.hpp"
 #include "placement/placement.hpp"
 #include "shard/tar_format.hpp"
+#include "support/allocations.hpp"
 #include "support/temporary_directory.hpp"
 #include "thread_ranks.hpp"
 
@@ -30,14 +31,56 @@ class DirectFetcher final : public mpi::Fetcher {
       auto got = (*file)->read_at(request.offset, std::span(request.target, request.length_bytes));
       if (!got) return fail(got.error());
       if (*got != request.length_bytes) return fail(ErrorCode::out_of_range, "short volume");
+      if (before_read) before_read();
       if (spoil_next && request.length_bytes > 700 && spoil_next.exchange(false)) request.target[600] ^= std::byte{1};
     }
     return {};
   }
   std::atomic<bool> spoil_next{false};
+  std::function<void()> before_read;  ///< by any thread of any rank; may throw
 
  private:
   const std::vector<std::unique_ptr<object::LocalStore>>& stores_;
+};
+
+/// Collective calls in which no allocation fails on purpose: what is tested is the code between them.
+class SparedCollectives final : public mpi::Collectives {
+ public:
+  explicit SparedCollectives(mpi::Collectives& ranks) : ranks_(ranks) {}
+  [[nodiscard]] RankId rank() const noexcept override { return ranks_.rank(); }
+  [[nodiscard]] int size() const noexcept override { return ranks_.size(); }
+  Result<void> barrier() override {
+    return spared([&] { return ranks_.barrier(); });
+  }
+  Result<void> agree(Result<void> mine) override {
+    return spared([&] { return ranks_.agree(std::move(mine)); });
+  }
+  Result<void> all_reduce_sum(std::span<std::uint64_t> values) override {
+    return spared([&] { return ranks_.all_reduce_sum(values); });
+  }
+  Result<void> all_reduce_max(std::span<std::uint64_t> values) override {
+    return spared([&] { return ranks_.all_reduce_max(values); });
+  }
+  Result<std::uint64_t> exclusive_scan_sum(std::uint64_t value) override {
+    return spared([&] { return ranks_.exclusive_scan_sum(value); });
+  }
+  Result<std::vector<std::vector<std::byte>>> all_gather(std::span<const std::byte> mine) override {
+    return spared([&] { return ranks_.all_gather(mine); });
+  }
+  Result<std::vector<std::byte>> broadcast(RankId root, std::span<const std::byte> bytes) override {
+    return spared([&] { return ranks_.broadcast(root, bytes); });
+  }
+  Result<std::vector<std::vector<std::byte>>> exchange(std::vector<std::vector<std::byte>> to_each) override {
+    return spared([&] { return ranks_.exchange(std::move(to_each)); });
+  }
+
+ private:
+  template <class Call>
+  static auto spared(Call call) -> decltype(call()) {
+    const SparedAllocations none;
+    return call();
+  }
+  mpi::Collectives& ranks_;
 };
 
 using Objects = std::map<std::string, std::string>;  // key -> bytes
@@ -81,9 +124,11 @@ class DsortWorld {
   /// All ranks; each must return the same outcome, which is what this returns.
   Result<DsortReport> dsort(const DsortSpec& spec, unsigned threads = 2) {
     std::vector<Result<DsortReport>> outcomes(stores.size(), fail(ErrorCode::internal, "did not run"));
-    run_ranks(static_cast<int>(stores.size()), [&](mpi::Collectives& collectives) {
+    run_ranks(static_cast<int>(stores.size()), [&](mpi::Collectives& ranks) {
+      SparedCollectives collectives(ranks);
       const auto r = static_cast<std::size_t>(collectives.rank());
       const auto on_all = [this](auto step) {
+        const SparedAllocations none;
         Result<void> outcome;
         for (auto& store : stores)
           if (auto done = step(*store); !done) outcome = fail(done.error());
@@ -96,8 +141,10 @@ class DsortWorld {
                                 [&](const std::string& bucket) { return on_all([&](auto& store) { return store.create_bucket(bucket, 1); }); },
                                 [&](const std::string& bucket) { return on_all([&](auto& store) { return store.remove_bucket(bucket); }); },
                                 threads};
-      const DsortProgressFn on_progress = r == 0 ? progress : DsortProgressFn{};
-      outcomes[r] = mpi::run_dsort(context, spec, on_progress, abort);
+      if (change_context) change_context(static_cast<RankId>(r), context);
+      const DsortProgressFn on_progress = static_cast<RankId>(r) == progress_rank ? progress : DsortProgressFn{};
+      const auto run = [&] { return mpi::run_dsort(context, spec, on_progress, abort); };
+      outcomes[r] = around ? around(static_cast<RankId>(r), run) : run();
     });
     for (const auto& outcome : outcomes) {
       const bool same = outcome.has_value() == outcomes[0].has_value() &&
@@ -141,6 +188,10 @@ class DsortWorld {
   DirectFetcher fetcher;
   std::atomic<bool> abort{false};
   DsortProgressFn progress;
+  RankId progress_rank = 0;
+  /// On each rank's thread, before and instead of run_dsort.
+  std::function<void(RankId, mpi::DsortContext&)> change_context;
+  std::function<Result<DsortReport>(RankId, const std::function<Result<DsortReport>()>& run)> around;
 
  private:
   std::shared_ptr<const placement::StoreMap> map_;

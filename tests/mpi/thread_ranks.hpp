@@ -1,10 +1,13 @@
 // thread_ranks.hpp - ranks as threads of one process: Collectives without MPI, for tests of what is written against them.
-// Each rank runs the same function; a rank that throws or returns early while others wait would hang, so
-// functions under test must end in agreement, as they do on MPI.
+// Each rank runs the same function; a rank that throws or returns early while others wait ends the program after a
+// minute, so functions under test must end in agreement, as they do on MPI.
 #pragma once
 
 #include <algorithm>
+#include <chrono>
 #include <condition_variable>
+#include <cstdio>
+#include <cstdlib>
 #include <functional>
 #include <mutex>
 #include <span>
@@ -25,7 +28,7 @@ class ThreadMeeting {
   using Table = std::vector<std::vector<std::vector<std::byte>>>;
   Table meet(int rank, std::vector<std::vector<std::byte>> mine) {
     std::unique_lock lock(mutex_);
-    changed_.wait(lock, [&] { return leaving_ == 0; });
+    wait(lock, [&] { return leaving_ == 0; });
     table_[static_cast<std::size_t>(rank)] = std::move(mine);
     if (++arrived_ == ranks_) {
       leaving_ = ranks_;
@@ -33,7 +36,7 @@ class ThreadMeeting {
       changed_.notify_all();
     } else {
       const auto meeting = meetings_;
-      changed_.wait(lock, [&] { return meetings_ != meeting || leaving_ != 0; });
+      wait(lock, [&] { return meetings_ != meeting || leaving_ != 0; });
     }
     Table copy = table_;
     if (--leaving_ == 0) {
@@ -41,13 +44,20 @@ class ThreadMeeting {
       changed_.notify_all();
     } else {  // nobody may come again before all have left
       const auto meeting = meetings_;
-      changed_.wait(lock, [&] { return meetings_ != meeting; });
+      wait(lock, [&] { return meetings_ != meeting; });
     }
     return copy;
   }
   [[nodiscard]] int ranks() const noexcept { return ranks_; }
 
  private:
+  template <class Condition>
+  void wait(std::unique_lock<std::mutex>& lock, Condition condition) {
+    if (changed_.wait_for(lock, std::chrono::seconds(60), condition)) return;
+    std::fputs("a rank waits for others that do not come\n", stderr);
+    std::abort();
+  }
+
   const int ranks_;
   std::mutex mutex_;  // guards all below
   std::condition_variable changed_;
