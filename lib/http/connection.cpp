@@ -10,15 +10,16 @@
 namespace tarn::http {
 
 Connection::Connection(Worker& worker, Socket socket)
-    : worker_(worker), transport_(std::move(socket), worker.clock_s), reader_(transport_), exchange_(worker, transport_, reader_) {
+    : worker_(worker), transport_(std::move(socket), worker.clock_s, worker.work), reader_(transport_), exchange_(worker, transport_, reader_) {
   worker_.connections.insert(this);
   worker_.metrics.count_connection(1);
 }
 
 Connection::~Connection() {
   worker_.connections.erase(this);
+  worker_.load.fetch_sub(1, std::memory_order_relaxed);
   worker_.metrics.count_connection(-1);
-  worker_.server.connections.remove();
+  if (!handed_over_) worker_.server.connections.remove();
 }
 
 void Connection::serve(Worker& worker, Socket socket) {
@@ -37,8 +38,21 @@ void Connection::serve(Worker& worker, Socket socket) {
 Task<> Connection::run() {
   bool go_on = true;
   while (go_on && (!worker_.server.draining.load(std::memory_order_relaxed) || reader_.has_input())) {
+    if (destination_ != nullptr && !reader_.has_input()) co_return hand_over();
     go_on = co_await serve_one();
   }
+}
+
+void Connection::move_to(Worker& other) noexcept {
+  destination_ = &other;
+  if (reader_.idle()) transport_.interrupt();
+}
+
+void Connection::hand_over() {
+  Socket socket = transport_.release_to(destination_->io);
+  if (!socket.is_open()) return;
+  handed_over_ = true;
+  destination_->adopt(std::move(socket));
 }
 
 /// Answers what cannot be read as a request.
@@ -57,6 +71,7 @@ Task<> Connection::refuse_head(HeadRead read) {
 /// @return whether another request may follow.
 Task<bool> Connection::serve_one() {
   const HeadRead read = co_await reader_.read_head(exchange_.head);  // GCC 12 traps on an await in a switch's condition
+  if (read == HeadRead::moving) co_return true;
   if (read != HeadRead::complete) {
     co_await refuse_head(read);
     co_return false;

@@ -12,7 +12,7 @@ namespace tarn::http {
 
 class Connection {
  public:
-  /// Serves in the background; the connection owns itself. On the worker's thread.
+  /// Serves in the background; the connection owns itself, and its place in the ConnectionCount. On the worker's thread.
   static void serve(Worker& worker, Socket socket);
 
   Connection(Worker& worker, Socket socket);
@@ -22,6 +22,9 @@ class Connection {
 
   void check_deadline() noexcept { transport_.check_deadline(); }
   void cut() noexcept { transport_.cut(); }
+  /// Goes on on another thread, as soon as no request is under way.
+  void move_to(Worker& other) noexcept;
+  [[nodiscard]] bool moving() const noexcept { return destination_ != nullptr; }
   /// Waits for a request of which nothing has arrived.
   [[nodiscard]] bool idle() const noexcept { return reader_.idle(); }
 
@@ -29,11 +32,14 @@ class Connection {
   Task<> run();
   Task<bool> serve_one();
   Task<> refuse_head(HeadRead read);
+  void hand_over();
 
   Worker& worker_;
   Transport transport_;
   RequestReader reader_;
   Exchange exchange_;
+  Worker* destination_ = nullptr;
+  bool handed_over_ = false;
 };
 
 }  // namespace tarn::http

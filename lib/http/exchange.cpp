@@ -44,6 +44,7 @@ void Exchange::begin() {
 
 void Exchange::end() {
   const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - started_;
+  worker.work.add_request();
   worker.metrics.count({operation, response_.status(), bytes_in_, bytes_out_, elapsed.count()});
 }
 

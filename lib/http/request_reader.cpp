@@ -62,7 +62,12 @@ Task<HeadRead> RequestReader::read_head(RequestHead& head) {
     begun = !idle_;
     if (position_ > 0 || end_ == input_.size()) make_room();
     const std::size_t size = co_await transport_.read_some({input_.data() + end_, input_.size() - end_});
-    if (size == 0) co_return begun&& transport_.expired() ? HeadRead::late : HeadRead::closed;
+    if (size == 0) {
+      const bool interrupted = transport_.take_interrupt() && !transport_.is_cut();
+      if (interrupted && !begun) co_return HeadRead::moving;
+      if (interrupted) continue;
+      co_return begun&& transport_.expired() ? HeadRead::late : HeadRead::closed;
+    }
     end_ += size;
     idle_ = false;
   }

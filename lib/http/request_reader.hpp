@@ -22,6 +22,7 @@ enum class HeadRead : std::uint8_t {
   complete,
   closed,  ///< by the peer between requests, or the connection broke
   late,    ///< the head did not arrive in time
+  moving,  ///< the transport was interrupted before a head began: nothing is lost if another reader goes on
   failed,  ///< failure() says why
 };
 

@@ -11,6 +11,7 @@
 #include "base/limits.hpp"
 #include "base/log.hpp"
 #include "http/asio.hpp"
+#include "http/balancer.hpp"
 #include "http/listen.hpp"
 #include "http/worker.hpp"
 
@@ -49,7 +50,8 @@ class Sidecar::Impl {
   Listener listener_;
   std::optional<Server> server_;
   std::vector<std::unique_ptr<Worker>> workers_;
-  std::optional<Acceptor> acceptor_;  // belongs to the first worker's thread once serving
+  std::optional<Acceptor> acceptor_;  // these two belong to the first worker's thread once serving
+  std::optional<Balancer> balancer_;
 };
 
 Result<void> Sidecar::Impl::start(object::ObjectService& service, AuthConfig auth) {
@@ -62,20 +64,23 @@ Result<void> Sidecar::Impl::start(object::ObjectService& service, AuthConfig aut
   acceptor_.emplace(workers_.front()->io);
   acceptor_->assign(listener_.ipv6 ? asio::ip::tcp::v6() : asio::ip::tcp::v4(), listener_.socket.release(), error);
   if (error) return fail(ErrorCode::io, "cannot accept connections at " + listener_.url + ": " + error.message());
+  balancer_.emplace(workers_);
   asio::co_spawn(workers_.front()->io, accept_connections(), asio::detached);
   for (auto& worker : workers_) worker->start();
+  asio::co_spawn(workers_.front()->io, balancer_->run(), asio::detached);
   return {};
 }
 
-/// One thread accepts and deals the connections out in turn: docs/adr/0007-one-acceptor.md has the measurement.
+/// One thread accepts and deals the connections out: docs/adr/0007-few-busy-threads.md.
 Task<> Sidecar::Impl::accept_connections() {
   Timer pause(workers_.front()->io.get_executor());
-  for (std::size_t next = 0;; next = (next + 1) % workers_.size()) {
-    Socket socket(workers_[next]->io);
+  while (true) {
+    Worker& worker = balancer_->choose();
+    Socket socket(worker.io);
     const auto [error] = co_await acceptor_->async_accept(socket, kAwait);
     if (server_->draining.load()) co_return;
     if (!error) {
-      if (admit(socket)) workers_[next]->adopt(std::move(socket));
+      if (admit(socket)) worker.adopt(std::move(socket));
       continue;
     }
     if (error == asio::error::operation_aborted) co_return;
@@ -115,6 +120,7 @@ void Sidecar::Impl::stop() {
   for (auto& worker : workers_) worker->stop();
   acceptor_.reset();
   workers_.clear();
+  balancer_.reset();
   server_.reset();
 }
 

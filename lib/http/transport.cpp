@@ -3,6 +3,7 @@
 #include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -25,7 +26,7 @@ bool would_block(int error) noexcept {
 
 }  // namespace
 
-Transport::Transport(Socket socket, const std::uint64_t& clock_s) : socket_(std::move(socket)), clock_s_(clock_s) {
+Transport::Transport(Socket socket, const std::uint64_t& clock_s, WorkCount& work) : socket_(std::move(socket)), clock_s_(clock_s), work_(work) {
   boost::system::error_code ignored;
   socket_.native_non_blocking(true, ignored);
   socket_.set_option(asio::ip::tcp::no_delay(true), ignored);
@@ -43,10 +44,29 @@ void Transport::cut() noexcept {
   socket_.cancel(ignored);
 }
 
+void Transport::interrupt() noexcept {
+  interrupted_ = true;
+  boost::system::error_code ignored;
+  socket_.cancel(ignored);
+}
+
+Socket Transport::release_to(asio::io_context& io) {
+  boost::system::error_code error;
+  const auto protocol = socket_.local_endpoint(error).protocol();
+  Socket moved(io);
+  const auto descriptor = socket_.release(error);
+  if (error) return moved;
+  moved.assign(protocol, descriptor, error);
+  if (error) ::close(descriptor);
+  return moved;
+}
+
 Task<std::size_t> Transport::read_some(std::span<char> target) {
   if (cut_) co_return 0;
   const auto [error, size] = co_await socket_.async_read_some(asio::buffer(target.data(), target.size()), kAwait);
-  co_return error ? 0 : size;
+  if (error) co_return 0;
+  work_.add_bytes(size);
+  co_return size;
 }
 
 std::size_t Transport::send_now(std::string_view head, std::span<const std::byte> body, bool more) noexcept {
@@ -57,7 +77,10 @@ std::size_t Transport::send_now(std::string_view head, std::span<const std::byte
   message.msg_iovlen = body.empty() ? 1 : 2;
   while (true) {
     const ssize_t sent = ::sendmsg(socket_.native_handle(), &message, MSG_NOSIGNAL | MSG_DONTWAIT | (more ? MSG_MORE : 0));
-    if (sent >= 0) return static_cast<std::size_t>(sent);
+    if (sent >= 0) {
+      work_.add_bytes(static_cast<std::uint64_t>(sent));
+      return static_cast<std::size_t>(sent);
+    }
     if (would_block(errno)) return 0;
     if (errno != EINTR) return SIZE_MAX;
   }
@@ -89,6 +112,7 @@ Task<bool> Transport::send_file(int file, std::uint64_t offset, std::uint64_t le
     const ssize_t sent = ::sendfile(socket_.native_handle(), file, &position, std::min<std::uint64_t>(length_bytes, kSendfileBytesMax));
     if (sent > 0) {
       length_bytes -= static_cast<std::uint64_t>(sent);
+      work_.add_bytes(static_cast<std::uint64_t>(sent));
       in_turn += static_cast<std::uint64_t>(sent);
       if (length_bytes == 0 || in_turn < kBytesPerTurn) continue;
       in_turn = 0;

@@ -1,6 +1,10 @@
 #include "http/worker.hpp"
 
+#include <pthread.h>
+
+#include <algorithm>
 #include <csignal>
+#include <ctime>
 #include <exception>
 
 #include "base/log.hpp"
@@ -54,7 +58,27 @@ Task<> Worker::tick() {
 }
 
 void Worker::adopt(Socket socket) {
+  load.fetch_add(1, std::memory_order_relaxed);
   asio::post(io, [this, socket = std::move(socket)]() mutable { Connection::serve(*this, std::move(socket)); });
+}
+
+void Worker::give_away(std::size_t keep, Worker& other) {
+  asio::post(io, [this, keep, &other] {
+    auto staying = static_cast<std::size_t>(std::count_if(connections.begin(), connections.end(), [](auto* one) { return !one->moving(); }));
+    for (Connection* connection : connections) {
+      if (staying <= keep) break;
+      if (connection->moving()) continue;
+      connection->move_to(other);
+      --staying;
+    }
+  });
+}
+
+double Worker::cpu_seconds() const noexcept {
+  clockid_t clock = 0;
+  std::timespec time{};
+  if (::pthread_getcpuclockid(const_cast<std::thread&>(thread_).native_handle(), &clock) != 0 || ::clock_gettime(clock, &time) != 0) return 0;
+  return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) / 1e9;
 }
 
 void Worker::cut_connections(bool all) {

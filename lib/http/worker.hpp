@@ -25,6 +25,7 @@
 #include "http/request_metrics.hpp"
 #include "http/response_head.hpp"
 #include "http/sidecar.hpp"
+#include "http/transport.hpp"
 #include "object/object_service.hpp"
 #include "s3/signature.hpp"
 
@@ -120,8 +121,12 @@ class Worker {
   ~Worker();  ///< as stop()
 
   void start();
-  /// Serves a connection until it ends. Any thread.
+  /// Serves a connection, which has its place in server.connections, until it ends. Any thread.
   void adopt(Socket socket);
+  /// Moves all but `keep` of its connections to `other`, each between two requests. Any thread.
+  void give_away(std::size_t keep, Worker& other);
+  /// Of its thread. Any thread.
+  [[nodiscard]] double cpu_seconds() const noexcept;
   /// Ends idle connections; with `all`, every one. Any thread.
   void cut_connections(bool all);
   /// Joins the thread. No connection may be left.
@@ -136,6 +141,8 @@ class Worker {
   s3::RedirectSigner signer;
   std::vector<std::byte> scratch;  ///< for small bodies; its content does not outlive a suspension
   std::unordered_set<Connection*> connections;
+  std::atomic<std::size_t> load{0};  ///< connections that it has or is about to get, for any thread
+  WorkCount work;
 
  private:
   Task<> tick();
