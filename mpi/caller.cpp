@@ -1,11 +1,14 @@
 #include "mpi/caller.hpp"
 
+#include <algorithm>
+#include <new>
 #include <string>
 #include <utility>
 
 #include "base/error.hpp"
 #include "base/log.hpp"
 #include "mpi/error.hpp"
+#include "mpi/guarded.hpp"
 
 namespace tarn::mpi {
 
@@ -53,50 +56,62 @@ Result<std::shared_ptr<Call>> Caller::call(RankId rank, Op op, base::Encoder mes
   return call;
 }
 
-void Caller::submit(std::shared_ptr<Call> call) {
+void Caller::submit(const std::shared_ptr<Call>& call) {
+  auto slot = guarded("a request to another rank", [&] { return take_slot(call); });
+  if (!slot) {
+    call->outcome_ = fail(std::move(slot).error());
+    call->done_.set();
+    return;
+  }
+  try {
+    send(call, *slot);
+  } catch (const std::bad_alloc&) {
+    end(*slot, fail(no_memory()));
+  }
+}
+
+Result<std::size_t> Caller::take_slot(const std::shared_ptr<Call>& call) {
   if (free_slots_.empty()) {
-    if (slots_.size() == kSlotsMax) {
-      call->outcome_ = fail(ErrorCode::busy, "too many requests to other ranks are under way (" + std::to_string(kSlotsMax) + ")");
-      call->done_.set();
-      return;
-    }
-    free_slots_.push_back(static_cast<std::uint32_t>(slots_.size()));
+    if (slots_.size() == kSlotsMax)
+      return fail(ErrorCode::busy, "too many requests to other ranks are under way (" + std::to_string(kSlotsMax) + ")");
+    if (free_slots_.capacity() == slots_.size()) free_slots_.reserve(std::max<std::size_t>(64, 2 * slots_.size()));
     slots_.emplace_back();
+    free_slots_.push_back(static_cast<std::uint32_t>(slots_.size() - 1));
   }
   const std::size_t slot = free_slots_.back();
   free_slots_.pop_back();
   slots_[slot] = call;
   ++in_flight_;
+  return slot;
+}
 
+void Caller::send(const std::shared_ptr<Call>& call, std::size_t slot) {
   Buffer message = std::move(call->message_);
   write_header(message.span(), Header{call->op_, 0, slot});
-  MPI_Request request = MPI_REQUEST_NULL;
-  const int code = MPI_Isend(message.data(), static_cast<int>(message.size()), MPI_BYTE, call->rank_, kRequestTag, comm_, &request);
-  if (code != MPI_SUCCESS) return end(slot, fail(lost(call->rank_, mpi_error(code, "MPI_Isend"))));
-  engine_.watch(request, std::move(message), [this, slot, call](Result<void> outcome, Buffer) {
+  const auto post = [&](Buffer& bytes, MPI_Request* request) {
+    return MPI_Isend(bytes.data(), static_cast<int>(bytes.size()), MPI_BYTE, call->rank_, kRequestTag, comm_, request);
+  };
+  engine_.begin("MPI_Isend", std::move(message), post, [this, slot, call](Result<void> outcome, Buffer) {
     if (!outcome && slots_[slot] == call) end(slot, fail(lost(call->rank_, outcome.error())));
   });
 }
 
 void Caller::on_reply(MPI_Message message, int source, std::size_t size_bytes) {
-  Buffer buffer(size_bytes);
-  MPI_Request request = MPI_REQUEST_NULL;
-  if (const int code = MPI_Imrecv(buffer.data(), static_cast<int>(size_bytes), MPI_BYTE, &message, &request); code != MPI_SUCCESS) {
-    base::log_error(mpi_error(code, "MPI_Imrecv").message);
-    return;
-  }
-  engine_.watch(request, std::move(buffer), [this, source](Result<void> outcome, Buffer reply) {
+  const auto post = [&](Buffer& bytes, MPI_Request* request) {
+    return MPI_Imrecv(bytes.data(), static_cast<int>(bytes.size()), MPI_BYTE, &message, request);
+  };
+  engine_.begin("MPI_Imrecv", Buffer(size_bytes), post, [this, source](Result<void> outcome, Buffer reply) {
     const auto header = outcome ? read_header(reply.span()) : Result<Header>(fail(outcome.error()));
     if (!header || header->id >= slots_.size() || !slots_[header->id] || slots_[header->id]->rank_ != source) {
       base::log_error("a reply of rank " + std::to_string(source) + " belongs to no request" + (header ? "" : ": " + header.error().message));
       return;
     }
-    Result<void> result;
-    if (header->status != 0) {
+    auto result = guarded("an answer of another rank", [&]() -> Result<void> {
+      if (header->status == 0) return {};
       Error error = decode_error(header->status, reply.span().subspan(kHeaderBytes));
       if (error.rank < 0) error.rank = source;
-      result = fail(std::move(error));
-    }
+      return fail(std::move(error));
+    });
     slots_[header->id]->reply_ = std::move(reply);
     end(header->id, std::move(result));
   });
@@ -104,6 +119,14 @@ void Caller::on_reply(MPI_Message message, int source, std::size_t size_bytes) {
 
 void Caller::on_data(MPI_Message message, int source, std::size_t slot, std::size_t size_bytes) {
   const std::shared_ptr<Call> call = slot < slots_.size() ? slots_[slot] : nullptr;
+  Engine::Completion ended = [this, call, slot, source, size_bytes](Result<void> outcome, Buffer) {
+    if (!call || slots_[slot] != call) return;
+    if (!outcome) outcome = fail(lost(source, outcome.error()));
+    if (outcome && size_bytes > call->target_.size()) outcome = fail(malformed("the size of the data"));
+    call->data_bytes_ = size_bytes;
+    end(slot, std::move(outcome));
+  };
+  engine_.make_room(1);  // so that nothing throws once finish() waits for MPI
   Buffer scrap;
   std::byte* target = nullptr;
   if (call && call->rank_ == source && size_bytes <= call->target_.size()) {
@@ -117,19 +140,11 @@ void Caller::on_data(MPI_Message message, int source, std::size_t slot, std::siz
     scrap = Buffer(size_bytes);
     target = scrap.data();
   }
-  MPI_Request request = MPI_REQUEST_NULL;
-  const int code = MPI_Imrecv(target, static_cast<int>(size_bytes), MPI_BYTE, &message, &request);
-  const auto ended = [this, call, slot, size_bytes](Result<void> outcome, Buffer) {
-    if (!call || slots_[slot] != call) return;
-    if (outcome && size_bytes > call->target_.size()) outcome = fail(malformed("the size of the data"));
-    call->data_bytes_ = size_bytes;
-    end(slot, std::move(outcome));
-  };
-  if (code != MPI_SUCCESS) return ended(fail(lost(source, mpi_error(code, "MPI_Imrecv"))), Buffer());
-  engine_.watch(request, std::move(scrap), ended);
+  const auto post = [&](Buffer&, MPI_Request* request) { return MPI_Imrecv(target, static_cast<int>(size_bytes), MPI_BYTE, &message, request); };
+  engine_.begin("MPI_Imrecv", std::move(scrap), post, std::move(ended));
 }
 
-void Caller::end(std::size_t slot, Result<void> outcome) {
+void Caller::end(std::size_t slot, Result<void> outcome) noexcept {
   const std::shared_ptr<Call> call = std::move(slots_[slot]);
   slots_[slot] = nullptr;
   free_slots_.push_back(static_cast<std::uint32_t>(slot));

@@ -83,15 +83,17 @@ class Caller {
   [[nodiscard]] std::chrono::milliseconds timeout() const noexcept { return timeout_; }
 
  private:
-  void submit(std::shared_ptr<Call> call);
-  void end(std::size_t slot, Result<void> outcome);
+  void submit(const std::shared_ptr<Call>& call);
+  [[nodiscard]] Result<std::size_t> take_slot(const std::shared_ptr<Call>& call);
+  void send(const std::shared_ptr<Call>& call, std::size_t slot);
+  void end(std::size_t slot, Result<void> outcome) noexcept;
 
   Engine& engine_;
   const MPI_Comm comm_;
   const std::chrono::milliseconds timeout_;
   // Of the engine's thread.
   std::vector<std::shared_ptr<Call>> slots_;
-  std::vector<std::uint32_t> free_slots_;
+  std::vector<std::uint32_t> free_slots_;  // has room for as many as slots_
   std::size_t in_flight_ = 0;
 };
 

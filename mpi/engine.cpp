@@ -15,6 +15,7 @@
 #include "base/log.hpp"
 #include "mpi/comm.hpp"
 #include "mpi/error.hpp"
+#include "mpi/guarded.hpp"
 
 namespace tarn::mpi {
 
@@ -29,13 +30,34 @@ constexpr auto kTransferMemory = std::chrono::milliseconds(100);
 constexpr auto kSilence = std::chrono::milliseconds(500);  // without a message: the rank is idle ...
 constexpr int kIdleSleeps = 4;                             // ... and sleeps this many caps, since each wake-up costs 10-20 us
 constexpr auto kTick = std::chrono::milliseconds(250);
-constexpr auto kLookAround = std::chrono::seconds(1);  // how soon a waiting thread sees that the engine has stopped
+constexpr auto kOfferAgain = std::chrono::milliseconds(20);  // memory that other work gives back needs a while
+constexpr auto kLookAround = std::chrono::seconds(1);        // how soon a waiting thread sees that the engine has stopped
 constexpr int kMessagesPerTurn = 16;
+constexpr std::size_t kRequestsFirst = 64;  // room for requests to begin with
 constexpr std::size_t kTransferBytesMin = 64 * 1024;
 
 thread_local int application_calls = 0;
 
-/// The engines of this process that have no service thread. The one registry of Tarn: a thread that waits in one
+/// Says in a catch block what has thrown; does without if there is no memory for that either.
+void log_exception(const char* what) noexcept {
+  try {
+    base::log_error(current_error(what).message);
+  } catch (...) {
+    return;
+  }
+}
+
+/// Of an MPI code that is none of a call; without a text where there is no memory for one.
+Result<void> outcome_of(int code) noexcept {
+  if (code == MPI_SUCCESS || code == MPI_ERR_PENDING) return {};
+  try {
+    return fail(mpi_error(code, "a message"));
+  } catch (...) {
+    return fail(Error());
+  }
+}
+
+/// The engines of this process that have no service thread (docs/adr/0008). The one registry of Tarn: a thread that waits in one
 /// store's call must go on serving the process's other stores, or two ranks wait for each other in two stores for ever.
 class DrivenEngines {
  public:
@@ -133,7 +155,18 @@ bool Engine::execute(Work work) {
   return true;
 }
 
-void Engine::watch(MPI_Request request, Buffer buffer, Completion completion) {
+void Engine::make_room(std::size_t requests) {
+  const std::size_t needed = requests_.size() + requests;
+  if (done_.capacity() >= needed) return;  // the last one to grow
+  const std::size_t room = std::max({needed, 2 * done_.capacity(), kRequestsFirst});
+  requests_.reserve(room);
+  watched_.reserve(room);
+  ended_.resize(room);
+  statuses_.resize(room);
+  done_.reserve(room);
+}
+
+void Engine::watch(MPI_Request request, Buffer buffer, Completion completion) noexcept {
   if (buffer.size() >= kTransferBytesMin) last_transfer_ = Clock::now();
   requests_.push_back(request);
   watched_.push_back({std::move(buffer), std::move(completion)});
@@ -235,12 +268,20 @@ bool Engine::run_queue() {
     const std::lock_guard lock(queue_mutex_);
     work.swap(queue_);
   }
-  for (auto& item : work) item();
+  for (auto& item : work) {
+    try {
+      item();
+    } catch (...) {
+      log_exception("a piece of work of the service thread is dropped");
+    }
+    item = Work();  // what it holds goes here, where it may throw no more
+  }
   return !work.empty();
 }
 
 bool Engine::probe() {
   if (listener_ == nullptr || broken_) return false;
+  if (postponed_) return offer_again(Clock::now());
   bool any = false;
   for (int i = 0; i < kMessagesPerTurn; ++i) {
     int found = 0;
@@ -255,27 +296,41 @@ bool Engine::probe() {
     any = true;
     int size = 0;
     MPI_Get_count(&status, MPI_BYTE, &size);
-    listener_->on_message(message, status.MPI_SOURCE, status.MPI_TAG, static_cast<std::size_t>(size));
+    if (!offer({message, status.MPI_SOURCE, status.MPI_TAG, static_cast<std::size_t>(size)})) return any;
   }
   return any;
+}
+
+bool Engine::offer(const Postponed& message) noexcept {
+  try {
+    listener_->on_message(message.message, message.source, message.tag, message.size_bytes);
+    return true;
+  } catch (...) {
+    if (!postponed_) log_exception("a message of another rank has to wait");
+    postponed_ = message;
+    next_offer_ = Clock::now() + kOfferAgain;
+    return false;
+  }
+}
+
+bool Engine::offer_again(Clock::time_point now) noexcept {
+  if (now < next_offer_) return false;
+  if (!offer(*postponed_)) return false;
+  postponed_.reset();
+  return true;
 }
 
 bool Engine::test() {
   if (requests_.empty()) return false;
   const int count = static_cast<int>(requests_.size());
-  ended_.resize(requests_.size());
-  statuses_.resize(requests_.size());
   int ended = 0;
   const int code = MPI_Testsome(count, requests_.data(), &ended, ended_.data(), statuses_.data());
   if (ended == MPI_UNDEFINED || ended <= 0) return false;
 
-  std::vector<std::pair<Watched, Result<void>>> done;
-  done.reserve(static_cast<std::size_t>(ended));
+  // MPI has forgotten these requests: until the lists are in order again nothing may throw.
   for (int i = 0; i < ended; ++i) {
-    Result<void> outcome;
     const int own_code = code == MPI_ERR_IN_STATUS ? statuses_[static_cast<std::size_t>(i)].MPI_ERROR : code;
-    if (own_code != MPI_SUCCESS && own_code != MPI_ERR_PENDING) outcome = fail(mpi_error(own_code, "a message"));
-    done.emplace_back(std::move(watched_[static_cast<std::size_t>(ended_[static_cast<std::size_t>(i)])]), std::move(outcome));
+    done_.push_back({std::move(watched_[static_cast<std::size_t>(ended_[static_cast<std::size_t>(i)])]), outcome_of(own_code)});
   }
   std::sort(ended_.begin(), ended_.begin() + ended);
   for (int i = ended; i-- > 0;) {  // from the back, so that the indices in front stay right
@@ -285,18 +340,29 @@ bool Engine::test() {
     if (at != watched_.size() - 1) watched_[at] = std::move(watched_.back());
     watched_.pop_back();
   }
-  // Completions may watch new requests: the lists are in order again by now.
-  for (auto& [watched, outcome] : done) {
-    if (watched.buffer.size() >= kTransferBytesMin) last_transfer_ = Clock::now();
-    watched.completion(std::move(outcome), std::move(watched.buffer));
+  // Completions may begin new requests, which may move done_.
+  for (std::size_t i = 0; i < done_.size(); ++i) {
+    Ended one = std::move(done_[i]);
+    if (one.watched.buffer.size() >= kTransferBytesMin) last_transfer_ = Clock::now();
+    try {
+      one.watched.completion(std::move(one.outcome), std::move(one.watched.buffer));
+    } catch (...) {
+      log_exception("what follows a message is dropped");
+    }
   }
+  done_.clear();
   return true;
 }
 
-void Engine::tick(Clock::time_point now) {
+void Engine::tick(Clock::time_point now) noexcept {
   if (now < next_tick_) return;
   next_tick_ = now + kTick;
-  if (listener_ != nullptr) listener_->on_tick(now);
+  if (listener_ == nullptr) return;
+  try {
+    listener_->on_tick(now);
+  } catch (...) {
+    log_exception("a regular task of the service thread");
+  }
 }
 
 }  // namespace tarn::mpi

@@ -9,6 +9,9 @@
 // thread makes the turns, in Store::progress() and in every Store call that waits.
 // Several threads inside MPI deadlock in Open MPI 4.1 (issues 10324, 11428), and a blocking MPI call burns a core
 // (issue 6433): hence one thread, matched probes and tests, and sleeping between turns.
+//
+// What throws ends alone: a Work, a Completion or a tick is logged and dropped, a message is offered again. Where MPI has
+// something under way nothing is allocated any more: begin() has done it before.
 #pragma once
 
 #include <mpi.h>
@@ -18,6 +21,7 @@
 #include <mutex>
 #include <optional>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include <tarn/result.hpp>
@@ -25,6 +29,7 @@
 #include "base/file.hpp"
 #include "base/unique_function.hpp"
 #include "mpi/buffer.hpp"
+#include "mpi/error.hpp"
 #include "mpi/event.hpp"
 
 namespace tarn::mpi {
@@ -33,7 +38,8 @@ namespace tarn::mpi {
 class Listener {
  public:
   virtual ~Listener() = default;
-  /// A matched message; the listener receives it with MPI_Imrecv, now or later.
+  /// A matched message; the listener receives it with MPI_Imrecv, now or later. If it throws it has not received it, and is
+  /// called again.
   virtual void on_message(MPI_Message message, int source, int tag, std::size_t size_bytes) = 0;
   /// About four times a second.
   virtual void on_tick(Clock::time_point now) = 0;
@@ -67,8 +73,11 @@ class Engine {
   /// @return false when the engine has stopped; the work is then dropped.
   bool execute(Work work);
 
-  /// Engine's thread. Calls `completion` when the request ends; owns the buffer until then.
-  void watch(MPI_Request request, Buffer buffer, Completion completion);
+  /// Engine's thread. Makes an MPI call that starts something: `post`, (Buffer&, MPI_Request*) -> int; calls `completion` when it has
+  /// ended or could not be started, with an error that begins with `name`. Owns the buffer until then.
+  /// Throws std::bad_alloc: `post` has not been called, and `completion` will not be.
+  template <class Post>
+  void begin(const char* name, Buffer buffer, Post post, Completion completion);
 
   /// Waits for the event; makes turns itself where it must. Any thread but the engine's.
   /// @return whether it is set; false after the deadline, or when the engine has stopped.
@@ -76,6 +85,9 @@ class Engine {
 
   /// One turn by the application, where there is no service thread. @return whether there was anything to do.
   bool drive();
+
+  /// Does what begin() would allocate for this many more requests. @throws std::bad_alloc.
+  void make_room(std::size_t requests);
 
   /// Requests that MPI has not ended yet. Engine's thread, or after stop().
   [[nodiscard]] std::size_t outstanding() const noexcept { return requests_.size(); }
@@ -85,13 +97,27 @@ class Engine {
     Buffer buffer;
     Completion completion;
   };
+  struct Ended {
+    Watched watched;
+    Result<void> outcome;
+  };
+  struct Postponed {
+    MPI_Message message;
+    int source;
+    int tag;
+    std::size_t size_bytes;
+  };
 
   void run() noexcept;
   bool turn();
   bool run_queue();
   bool probe();
+  /// @return false: the listener could not take it; it is kept.
+  bool offer(const Postponed& message) noexcept;
+  bool offer_again(Clock::time_point now) noexcept;
+  void watch(MPI_Request request, Buffer buffer, Completion completion) noexcept;
   bool test();
-  void tick(Clock::time_point now);
+  void tick(Clock::time_point now) noexcept;
   void sleep(std::chrono::microseconds limit) noexcept;
   [[nodiscard]] bool wait_for_service(Event& event, Clock::time_point deadline);
   [[nodiscard]] std::chrono::microseconds pause_after(Clock::time_point last_work, Clock::time_point now, std::chrono::microseconds previous) const;
@@ -116,12 +142,23 @@ class Engine {
   // Of the thread that makes the turn.
   std::vector<MPI_Request> requests_;  // same order as watched_
   std::vector<Watched> watched_;
-  std::vector<int> ended_;
+  std::vector<int> ended_;  // this and the next two have room for as many as requests_
   std::vector<MPI_Status> statuses_;
+  std::vector<Ended> done_;
+  std::optional<Postponed> postponed_;  // the listener had no memory for it: nothing is probed before it has
+  Clock::time_point next_offer_{};
   Clock::time_point last_transfer_{};
   Clock::time_point next_tick_{};
   bool broken_ = false;  // MPI_Improbe has failed: no more probes
 };
+
+template <class Post>
+void Engine::begin(const char* name, Buffer buffer, Post post, Completion completion) {
+  make_room(1);
+  MPI_Request request = MPI_REQUEST_NULL;
+  if (const int code = post(buffer, &request); code != MPI_SUCCESS) return completion(fail(mpi_error(code, name)), std::move(buffer));
+  watch(request, std::move(buffer), std::move(completion));
+}
 
 /// While one lives, this thread is inside a call of the application and may make the engine's turns.
 class ApplicationCall {

@@ -1,10 +1,11 @@
 #include "mpi/exchange.hpp"
 
 #include <algorithm>
+#include <new>
 #include <utility>
 
 #include "base/limits.hpp"
-#include "mpi/error.hpp"
+#include "mpi/guarded.hpp"
 
 namespace tarn::mpi {
 
@@ -33,26 +34,30 @@ bool Exchange::post_next(Direction& direction) {
     const std::size_t total = direction.sending ? sent_[index].size() : received_[index].size();
     if (direction.offset == total) continue;
     const std::size_t piece = std::min(total - direction.offset, limits::kPeerPieceBytesMax);
-    MPI_Request request = MPI_REQUEST_NULL;
-    const int code =
-        direction.sending
-            ? MPI_Isend(sent_[index].data() + direction.offset, static_cast<int>(piece), MPI_BYTE, peer, kExchangeTag, comm_, &request)
-            : MPI_Irecv(received_[index].data() + direction.offset, static_cast<int>(piece), MPI_BYTE, peer, kExchangeTag, comm_, &request);
-    if (code != MPI_SUCCESS) {
-      outcome_ = fail(mpi_error(code, direction.sending ? "MPI_Isend" : "MPI_Irecv"));
-      return false;
-    }
+    const auto post = [&, offset = direction.offset](Buffer&, MPI_Request* request) {
+      const int size = static_cast<int>(piece);
+      return direction.sending ? MPI_Isend(sent_[index].data() + offset, size, MPI_BYTE, peer, kExchangeTag, comm_, request)
+                               : MPI_Irecv(received_[index].data() + offset, size, MPI_BYTE, peer, kExchangeTag, comm_, request);
+    };
     direction.offset += piece;
     ++direction.in_flight;
-    engine_.watch(request, Buffer(), [this, &direction](Result<void> outcome, Buffer) {
+    try {
+      engine_.begin(direction.sending ? "MPI_Isend" : "MPI_Irecv", Buffer(), post,
+                    [this, &direction](Result<void> outcome, Buffer) { ended(direction, std::move(outcome)); });
+    } catch (const std::bad_alloc&) {
       --direction.in_flight;
-      if (!outcome && outcome_) outcome_ = std::move(outcome);
-      advance(direction);
-      finish_if_complete();
-    });
-    return true;
+      outcome_ = fail(no_memory());
+    }
+    return outcome_.has_value();
   }
   return false;
+}
+
+void Exchange::ended(Direction& direction, Result<void> outcome) {
+  --direction.in_flight;
+  if (!outcome && outcome_) outcome_ = std::move(outcome);
+  advance(direction);
+  finish_if_complete();
 }
 
 void Exchange::finish_if_complete() {

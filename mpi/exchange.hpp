@@ -42,6 +42,7 @@ class Exchange {
   void advance(Direction& direction);
   /// Posts the next piece. @return false when there is none left.
   bool post_next(Direction& direction);
+  void ended(Direction& direction, Result<void> outcome);
   void finish_if_complete();
 
   Engine& engine_;

@@ -25,6 +25,11 @@ namespace tarn::mpi {
   }
 }
 
+/// For where nothing may be allocated: the text fits into the string itself.
+[[nodiscard]] inline Error no_memory() noexcept {
+  return Error(ErrorCode::no_space, "out of memory");
+}
+
 /// Runs `step`, () -> Result<T>. @errors what it returns; no_space: out of memory; internal: any other exception.
 template <class Step>
 [[nodiscard]] auto guarded(const char* operation, Step&& step) -> std::invoke_result_t<Step> {

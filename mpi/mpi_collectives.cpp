@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <new>
 #include <string>
 #include <utility>
 
@@ -38,16 +39,17 @@ Result<void> MpiCollectives::complete(const char* name, Post post) {
   Event done;
   Result<void> outcome;
   const bool queued = engine_.execute([&] {
-    MPI_Request request = MPI_REQUEST_NULL;
-    if (const int code = post(&request); code != MPI_SUCCESS) {
-      outcome = fail(mpi_error(code, name));
+    try {
+      engine_.begin(
+          name, Buffer(), [&](Buffer&, MPI_Request* request) { return post(request); },
+          [&](Result<void> ended, Buffer) {
+            outcome = std::move(ended);
+            done.set();
+          });
+    } catch (const std::bad_alloc&) {
+      outcome = fail(no_memory());
       done.set();
-      return;
     }
-    engine_.watch(request, Buffer(), [&](Result<void> ended, Buffer) {
-      outcome = std::move(ended);
-      done.set();
-    });
   });
   if (!queued) return fail(stopped());
   if (!engine_.wait(done, kNoDeadline)) return fail(stopped());

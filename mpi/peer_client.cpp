@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <deque>
+#include <new>
 #include <utility>
 
 #include "base/error.hpp"
@@ -149,21 +150,24 @@ void PeerClient::keep(RankId rank, std::uint64_t session) {
   sessions_[rank].insert(session);
 }
 
-void PeerClient::forget(RankId rank, std::uint64_t session) {
+void PeerClient::forget(RankId rank, std::uint64_t session) noexcept {
   const std::lock_guard lock(mutex_);
-  sessions_[rank].erase(session);
+  if (const auto at = sessions_.find(rank); at != sessions_.end()) at->second.erase(session);
 }
 
-void PeerClient::end(RankId rank, std::uint64_t session, Op op) {
+void PeerClient::end(RankId rank, std::uint64_t session, Op op) noexcept {
   forget(rank, session);
-  Encoder message = begin_message();
-  message.u64(session);
-  static_cast<void>(caller_.start(rank, op, std::move(message)));
+  try {
+    Encoder message = begin_message();
+    message.u64(session);
+    static_cast<void>(caller_.start(rank, op, std::move(message)));
+  } catch (const std::bad_alloc&) {  // nobody touches it any more: the owner ends it
+    return;
+  }
 }
 
 void PeerClient::on_tick(Clock::time_point now) {
   if (now < next_touch_ || !touching_.load()) return;
-  next_touch_ = now + caller_.timeout() / 4;
   const std::lock_guard lock(mutex_);
   for (const auto& [rank, sessions] : sessions_) {
     if (sessions.empty()) continue;
@@ -172,6 +176,7 @@ void PeerClient::on_tick(Clock::time_point now) {
     for (const auto session : sessions) message.u64(session);
     static_cast<void>(caller_.start(rank, Op::touch, std::move(message)));
   }
+  next_touch_ = now + caller_.timeout() / 4;
 }
 
 }  // namespace tarn::mpi

@@ -58,9 +58,9 @@ class PeerClient {
 
   // For readers and writers: sessions that are to be kept alive.
   void keep(RankId rank, std::uint64_t session);
-  void forget(RankId rank, std::uint64_t session);
+  void forget(RankId rank, std::uint64_t session) noexcept;
   /// forget(), and ends it with Op::close or Op::put_abort, without waiting for the answer.
-  void end(RankId rank, std::uint64_t session, Op op);
+  void end(RankId rank, std::uint64_t session, Op op) noexcept;
   [[nodiscard]] Result<OpenedObject> open(Home home, const ObjectName& name);
   /// Reads object bytes [offset, offset + target.size()), all inside of the object, from a session.
   [[nodiscard]] Result<void> read_session(RankId rank, std::uint64_t session, std::uint64_t offset, std::span<std::byte> target);

@@ -2,11 +2,12 @@
 
 #include <exception>
 #include <memory>
+#include <new>
 #include <string>
 #include <utility>
 
 #include "base/log.hpp"
-#include "mpi/error.hpp"
+#include "mpi/guarded.hpp"
 
 namespace tarn::mpi {
 
@@ -18,7 +19,12 @@ Request::~Request() {
 }
 
 PeerService::PeerService(Engine& engine, MPI_Comm comm, int ranks, WorkerPool& data, WorkerPool& control)
-    : engine_(engine), comm_(comm), data_(data), control_(control), peers_(static_cast<std::size_t>(ranks)) {}
+    : engine_(engine),
+      comm_(comm),
+      data_(data),
+      control_(control),
+      dropped_(static_cast<std::size_t>(ranks)),
+      peers_(static_cast<std::size_t>(ranks)) {}
 
 void PeerService::on(Op op, RunOn where, Handler handler, AnswerSize answer_size) {
   auto& entry = entries_[static_cast<std::size_t>(op)];
@@ -37,29 +43,35 @@ void PeerService::on_request(MPI_Message message, int source, std::size_t size_b
 }
 
 void PeerService::receive(MPI_Message message, int source, std::size_t size_bytes) {
+  engine_.make_room(1);
   Buffer buffer(size_bytes);
-  if (size_bytes >= kCountedBytesMin) request_bytes_ += size_bytes;
-  MPI_Request request = MPI_REQUEST_NULL;
-  if (const int code = MPI_Imrecv(buffer.data(), static_cast<int>(size_bytes), MPI_BYTE, &message, &request); code != MPI_SUCCESS) {
-    base::log_error(mpi_error(code, "MPI_Imrecv").message);
-    return release(size_bytes);
-  }
-  engine_.watch(request, std::move(buffer), [this, source](Result<void> outcome, Buffer bytes) {
+  Engine::Completion completion = [this, source](Result<void> outcome, Buffer bytes) {
     if (outcome) return received(source, std::move(bytes));
-    base::log_error("a request of rank " + std::to_string(source) + " did not arrive: " + outcome.error().message);
     release(bytes.size());
-  });
+    base::log_error("a request of rank " + std::to_string(source) + " did not arrive: " + outcome.error().message);
+  };
+  if (size_bytes >= kCountedBytesMin) request_bytes_ += size_bytes;  // nothing throws from here on
+  const auto post = [&](Buffer& bytes, MPI_Request* request) {
+    return MPI_Imrecv(bytes.data(), static_cast<int>(size_bytes), MPI_BYTE, &message, request);
+  };
+  engine_.begin("MPI_Imrecv", std::move(buffer), post, std::move(completion));
 }
 
 void PeerService::received(int source, Buffer message) {
   const auto header = read_header(message.span());
   if (!header) {
-    base::log_error("rank " + std::to_string(source) + ": " + header.error().message);
-    return release(message.size());
+    release(message.size());
+    return base::log_error("rank " + std::to_string(source) + ": " + header.error().message);
   }
   auto& entry = entries_[static_cast<std::size_t>(header->op)];
   auto& peer = peers_[static_cast<std::size_t>(source)];
-  const std::size_t answer = entry.answer_size != nullptr ? entry.answer_size(message.span().subspan(kHeaderBytes)) : 0;
+  std::size_t answer = 0;
+  try {
+    if (entry.answer_size != nullptr) answer = entry.answer_size(message.span().subspan(kHeaderBytes));
+  } catch (const std::bad_alloc&) {
+    Request request(*this, source, std::move(message), Responder(*this, source, header->op, header->id, 0));
+    return request.responder().fail(no_memory());
+  }
   Request request(*this, source, std::move(message), Responder(*this, source, header->op, header->id, answer));
   if (!entry.handler) return request.responder().fail(Error(ErrorCode::unsupported, "this rank does not offer that operation: it has no disks"));
   if (answer > 0 && (!peer.waiting.empty() || !may_start(peer, answer))) {
@@ -91,20 +103,36 @@ void PeerService::run(Entry& entry, Request request) {
   pool.submit([&entry, held = std::move(request)]() mutable { entry.handler(std::move(held)); });
 }
 
-void PeerService::send(int rank, int tag, Buffer message, std::size_t charge) {
-  engine_.execute([this, rank, tag, charge, held = std::move(message)]() mutable { post(rank, tag, std::move(held), charge); });
+void PeerService::send(int rank, int tag, Buffer message, std::size_t charge) noexcept {
+  try {
+    engine_.execute([this, rank, tag, charge, held = std::move(message)]() mutable { post(rank, tag, std::move(held), charge); });
+  } catch (const std::bad_alloc&) {
+    drop(rank, charge);
+  }
+}
+
+void PeerService::drop(int rank, std::size_t charge) noexcept {
+  dropped_[static_cast<std::size_t>(rank)] += charge;
+}
+
+void PeerService::on_tick() {
+  receive_held();
+  for (std::size_t rank = 0; rank < dropped_.size(); ++rank) sent(static_cast<int>(rank), dropped_[rank].exchange(0));
 }
 
 void PeerService::post(int rank, int tag, Buffer message, std::size_t charge) {
-  MPI_Request request = MPI_REQUEST_NULL;
-  if (const int code = MPI_Isend(message.data(), static_cast<int>(message.size()), MPI_BYTE, rank, tag, comm_, &request); code != MPI_SUCCESS) {
-    base::log_error("an answer to rank " + std::to_string(rank) + " is lost: " + mpi_error(code, "MPI_Isend").message);
-    return sent(rank, charge);
-  }
-  engine_.watch(request, std::move(message), [this, rank, charge](Result<void> outcome, Buffer) {
-    if (!outcome) base::log_error("an answer to rank " + std::to_string(rank) + " is lost: " + outcome.error().message);
+  const auto post = [&](Buffer& bytes, MPI_Request* request) {
+    return MPI_Isend(bytes.data(), static_cast<int>(bytes.size()), MPI_BYTE, rank, tag, comm_, request);
+  };
+  try {
+    engine_.begin("MPI_Isend", std::move(message), post, [this, rank, charge](Result<void> outcome, Buffer) {
+      sent(rank, charge);
+      if (!outcome) base::log_error("an answer to rank " + std::to_string(rank) + " is lost: " + outcome.error().message);
+    });
+  } catch (const std::bad_alloc&) {
     sent(rank, charge);
-  });
+    throw;
+  }
 }
 
 void PeerService::sent(int rank, std::size_t charge) {
@@ -127,10 +155,14 @@ void PeerService::start_waiting(Peer& peer) {
   }
 }
 
-void PeerService::release(std::size_t size_bytes) {
+void PeerService::release(std::size_t size_bytes) noexcept {
   if (size_bytes < kCountedBytesMin) return;
   request_bytes_ -= size_bytes;
-  engine_.execute([this] { receive_held(); });
+  try {
+    engine_.execute([this] { receive_held(); });
+  } catch (const std::bad_alloc&) {  // on_tick() does it
+    return;
+  }
 }
 
 void PeerService::receive_held() {
@@ -138,8 +170,8 @@ void PeerService::receive_held() {
     const Held next = held_.front();
     const std::size_t used = request_bytes_.load();
     if (used > 0 && used + next.size_bytes > limits::kPeerBufferBytesMax) return;
-    held_.pop_front();
     receive(next.message, next.source, next.size_bytes);
+    held_.pop_front();
   }
 }
 

@@ -73,7 +73,10 @@ class PeerService final : public ReplySink {
 
   void on_request(MPI_Message message, int source, std::size_t size_bytes);
   /// Any thread.
-  void send(int rank, int tag, Buffer message, std::size_t charge) override;
+  void send(int rank, int tag, Buffer message, std::size_t charge) noexcept override;
+  void drop(int rank, std::size_t charge) noexcept override;
+  /// Takes up what there was no memory for before.
+  void on_tick();
 
  private:
   friend class Request;
@@ -103,7 +106,7 @@ class PeerService final : public ReplySink {
   void sent(int rank, std::size_t charge);
   [[nodiscard]] bool may_start(const Peer& peer, std::size_t answer_bytes) const noexcept;
   void start_waiting(Peer& peer);
-  void release(std::size_t size_bytes);
+  void release(std::size_t size_bytes) noexcept;
   void receive_held();
 
   Engine& engine_;
@@ -111,8 +114,9 @@ class PeerService final : public ReplySink {
   WorkerPool& data_;
   WorkerPool& control_;
   std::array<Entry, kOps> entries_;
-  // Of the engine's thread, but for the counter.
+  // Of the engine's thread, but for the counters.
   std::atomic<std::size_t> request_bytes_{0};
+  std::vector<std::atomic<std::size_t>> dropped_;  // by peer: charges of answers that were never sent
   std::deque<Held> held_;
   std::size_t answer_bytes_ = 0;
   std::vector<Peer> peers_;

@@ -3,7 +3,12 @@
 namespace tarn::mpi {
 
 Responder::~Responder() {
-  if (sink_ != nullptr) fail(Error(ErrorCode::internal, "a request was dropped: the rank is closing, or out of memory"));
+  if (sink_ == nullptr) return;
+  try {
+    fail(Error(ErrorCode::internal, "a request was dropped: the rank is closing, or out of memory"));
+  } catch (...) {  // the peer's time limit ends its wait
+    sink_->drop(rank_, charge_);
+  }
 }
 
 void Responder::send(int tag, Buffer message) {

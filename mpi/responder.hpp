@@ -19,7 +19,9 @@ class ReplySink {
  public:
   virtual ~ReplySink() = default;
   /// Sends `message` to `rank` with this tag and then takes `charge` off what the rank has under way.
-  virtual void send(int rank, int tag, Buffer message, std::size_t charge) = 0;
+  virtual void send(int rank, int tag, Buffer message, std::size_t charge) noexcept = 0;
+  /// There will be no message: only takes `charge` off.
+  virtual void drop(int rank, std::size_t charge) noexcept = 0;
 };
 
 class Responder {

@@ -122,6 +122,7 @@ void Store::Impl::on_message(MPI_Message message, int source, int tag, std::size
 }
 
 void Store::Impl::on_tick(mpi::Clock::time_point now) {
+  service_.on_tick();
   client_.on_tick(now);
   neighbours_->on_tick(now);
   if (handlers_) handlers_->on_tick(now);
