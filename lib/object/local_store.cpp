@@ -47,6 +47,7 @@ class LocalStore::Impl {
  public:
   std::vector<std::unique_ptr<volume::Disk>> disks;
   base::FileSystem* fs = nullptr;
+  const std::shared_ptr<WriterMemory> writer_memory = std::make_shared<WriterMemory>();  // writers may outlive the store
 
   /// Whoever adds an object holds it shared, whoever adds or removes a bucket alone: no object gets into a bucket that
   /// goes. Readers do not take it.
@@ -255,7 +256,7 @@ Result<std::unique_ptr<ObjectWriter>> LocalStore::create(std::uint32_t disk, con
     TARN_CHECK(impl->need_bucket(bucket));
     return last_step();
   };
-  return std::make_unique<LocalWriter>(*on, name, options, size_hint, std::move(guard));
+  return std::make_unique<LocalWriter>(*on, impl_->writer_memory, name, options, size_hint, std::move(guard));
 }
 
 Result<void> LocalStore::remove(std::uint32_t disk, const ObjectName& name) {

@@ -22,9 +22,25 @@ volume::Member new_member(const ObjectName& name, const PutOptions& options) {
   return member;
 }
 
-LocalWriter::LocalWriter(volume::Disk& disk, const ObjectName& name, const PutOptions& options, std::uint64_t size_hint, Guard guard)
-    : disk_(disk), member_(new_member(name, options)), guard_(std::move(guard)) {
-  if (size_hint != UINT64_MAX) buffer_.reserve(std::min<std::uint64_t>(size_hint, limits::kSoloObjectBytesMin));
+LocalWriter::LocalWriter(volume::Disk& disk, std::shared_ptr<WriterMemory> memory, const ObjectName& name, const PutOptions& options,
+                         std::uint64_t size_hint, Guard guard)
+    : disk_(disk), member_(new_member(name, options)), guard_(std::move(guard)), memory_(std::move(memory)) {
+  if (size_hint != UINT64_MAX) (void)reserve(std::min<std::uint64_t>(size_hint, limits::kSoloObjectBytesMin), WriterMemory::kOpenBytesMax);
+}
+
+bool LocalWriter::reserve(std::size_t size_bytes, std::size_t limit_bytes) {
+  if (size_bytes <= std::max(taken_bytes_, WriterMemory::kFreeBytes)) return true;
+  // Twice as much as there was, as the vector itself would take: one question for many small writes.
+  const std::size_t wanted = std::clamp(2 * buffer_.capacity(), size_bytes, std::max(size_bytes, limits::kSoloObjectBytesMin));
+  if (!memory_->take(wanted - taken_bytes_, limit_bytes)) return false;
+  taken_bytes_ = wanted;
+  buffer_.reserve(wanted);
+  return true;
+}
+
+void LocalWriter::free_buffer() noexcept {
+  buffer_ = std::vector<std::byte>();  // "= {}" would keep the memory
+  memory_->give_back(std::exchange(taken_bytes_, 0));
 }
 
 Result<void> LocalWriter::write(std::span<const std::byte> bytes) {
@@ -35,12 +51,14 @@ Result<void> LocalWriter::write(std::span<const std::byte> bytes) {
   checksum_.update(bytes);
   size_bytes_ += bytes.size();
   while (!bytes.empty()) {
-    if (buffer_.empty() && bytes.size() >= limits::kSoloObjectBytesMin && solo_) {
-      if (const auto written = solo_->write(bytes); !written) return fail(failed_.emplace(written.error()));
-      return {};
-    }
+    if (buffer_.empty() && bytes.size() >= limits::kSoloObjectBytesMin && solo_) return write_solo(bytes);
     const std::size_t room = limits::kSoloObjectBytesMin - buffer_.size();
     const auto piece = bytes.first(std::min(room, bytes.size()));
+    if (!reserve(buffer_.size() + piece.size(), WriterMemory::kOpenBytesMax)) {
+      TARN_CHECK(spill());
+      free_buffer();
+      if (piece.size() > WriterMemory::kFreeBytes) return write_solo(bytes);
+    }
     buffer_.insert(buffer_.end(), piece.begin(), piece.end());
     bytes = bytes.subspan(piece.size());
     if (buffer_.size() == limits::kSoloObjectBytesMin) TARN_CHECK(spill());
@@ -48,15 +66,20 @@ Result<void> LocalWriter::write(std::span<const std::byte> bytes) {
   return {};
 }
 
-Result<void> LocalWriter::spill() {
+Result<void> LocalWriter::write_solo(std::span<const std::byte> bytes) {
   auto written = [&]() -> Result<void> {
     if (!solo_) {
       TARN_TRY(solo_, disk_.create_solo(member_));
     }
-    return solo_->write(buffer_);
+    return bytes.empty() ? Result<void>() : solo_->write(bytes);
   }();
-  buffer_.clear();
   if (!written) failed_ = written.error();
+  return written;
+}
+
+Result<void> LocalWriter::spill() {
+  auto written = write_solo(buffer_);
+  buffer_.clear();
   return written;
 }
 
@@ -66,7 +89,7 @@ Result<void> LocalWriter::end_body() {
   if (solo_ && !buffer_.empty()) TARN_CHECK(spill());
   if (solo_) {
     if (const auto finished = solo_->finish(); !finished) return fail(failed_.emplace(finished.error()));
-    buffer_ = {};
+    free_buffer();
   }
   member_.checksum = checksum_.digest();
   ended_ = true;
@@ -74,8 +97,18 @@ Result<void> LocalWriter::end_body() {
 }
 
 Result<void> LocalWriter::prepare() {
-  if (!failed_ && !ended_ && !solo_ && buffer_.size() > kPreparedBytesMax) TARN_CHECK(spill());
+  if (!failed_ && !ended_ && !solo_) TARN_CHECK(settle());
   return end_body();
+}
+
+/// From here on the body may wait for long: it keeps what it needs of the memory, or none.
+Result<void> LocalWriter::settle() {
+  const std::size_t size = buffer_.size();
+  memory_->give_back(std::exchange(taken_bytes_, 0));
+  if (size > kPreparedBytesMax || !memory_->take(size, WriterMemory::kPreparedBytesMax)) return spill();
+  taken_bytes_ = size;
+  buffer_.shrink_to_fit();
+  return {};
 }
 
 Result<std::size_t> LocalWriter::read_back(std::uint64_t offset, std::span<std::byte> target) {
@@ -96,7 +129,7 @@ Result<ObjectInfo> LocalWriter::commit() {
   TARN_TRY(const auto record, guard_([&] { return solo_ ? disk_.commit_solo(*solo_, member_) : disk_.append(member_, buffer_); }));
   committed_ = true;
   solo_.reset();
-  buffer_ = {};
+  free_buffer();
   return volume::object_info(member_.name.key, record);
 }
 

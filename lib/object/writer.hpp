@@ -1,7 +1,7 @@
 // writer.hpp - a body that arrives piece by piece and becomes an object on one disk.
 // Level 3 (object). One thread at a time; must not outlive its Disk.
 //
-//   buffer (up to 1 MiB) --full--> solo volume under a temporary name, 1 MiB at a time
+//   buffer (up to 1 MiB) --full, or no memory left for writers--> solo volume under a temporary name, 1 MiB at a time
 //   commit: still in the buffer: one member of a shared volume; else: header and rename
 #pragma once
 
@@ -16,6 +16,7 @@
 #include <tarn/store.hpp>
 
 #include "base/hash.hpp"
+#include "object/writer_memory.hpp"
 #include "volume/disk.hpp"
 #include "volume/member.hpp"
 
@@ -28,23 +29,32 @@ class LocalWriter final : public ObjectWriter {
  public:
   /// Runs the last step with the bucket held in place. @errors bucket_not_found.
   using Guard = std::function<Result<volume::Record>(const std::function<Result<volume::Record>()>&)>;
-  LocalWriter(volume::Disk& disk, const ObjectName& name, const PutOptions& options, std::uint64_t size_hint, Guard guard);
+  LocalWriter(volume::Disk& disk, std::shared_ptr<WriterMemory> memory, const ObjectName& name, const PutOptions& options, std::uint64_t size_hint,
+              Guard guard);
+  ~LocalWriter() override { memory_->give_back(taken_bytes_); }
 
   [[nodiscard]] Result<void> write(std::span<const std::byte> bytes) override;
-  /// Bodies above 64 KiB leave the memory: for a solo volume that only lacks its name.
+  /// Bodies above 64 KiB leave the memory: for a solo volume that only lacks its name. Smaller ones do when many wait.
   [[nodiscard]] Result<void> prepare() override;
   /// Bodies that prepare() left in memory are read from there.
   [[nodiscard]] Result<std::size_t> read_back(std::uint64_t offset, std::span<std::byte> target) override;
   [[nodiscard]] Result<ObjectInfo> commit() override;
 
  private:
+  /// Makes sure that buffer_ may grow to this size. @return false: there is no memory for it.
+  [[nodiscard]] bool reserve(std::size_t size_bytes, std::size_t limit_bytes);
+  void free_buffer() noexcept;
+  [[nodiscard]] Result<void> write_solo(std::span<const std::byte> bytes);
   [[nodiscard]] Result<void> spill();
+  [[nodiscard]] Result<void> settle();
   [[nodiscard]] Result<void> end_body();
 
   volume::Disk& disk_;
   volume::Member member_;
   const Guard guard_;
   base::ChecksumStream checksum_;
+  const std::shared_ptr<WriterMemory> memory_;
+  std::size_t taken_bytes_ = 0;  // of memory_
   std::vector<std::byte> buffer_;
   std::unique_ptr<volume::SoloFile> solo_;
   std::uint64_t size_bytes_ = 0;
