@@ -1,4 +1,4 @@
-// tar_format.hpp - reading and writing the headers of tar entries: ustar, pax, GNU long names.
+// tar_format.hpp - reading and writing the headers of shard entries: ustar, pax, GNU long names.
 // Level 2 (shard). Pure; no thread rules.
 //
 //   entry:  [ 'x' header | records ]  [ 'L' header | long name ]  header  data, padded to 512
@@ -16,17 +16,15 @@
 
 #include <tarn/result.hpp>
 
+#include "base/ustar.hpp"
+
 namespace tarn::shard {
 
-inline constexpr std::size_t kBlockBytes = 512;
+using base::ustar::kBlockBytes, base::ustar::padded;
+
 inline constexpr std::size_t kTrailerBytes = 2 * kBlockBytes;     ///< two zero blocks end an archive
 inline constexpr std::size_t kEntryHeadersBytesMax = 256 * 1024;  ///< all extension blocks of one entry
 inline constexpr std::uint64_t kMemberBytesMax = 1ULL << 43;      ///< 8 TiB; a larger size field is damage
-
-/// `size_bytes` rounded up to whole blocks.
-[[nodiscard]] constexpr std::uint64_t padded(std::uint64_t size_bytes) noexcept {
-  return (size_bytes + kBlockBytes - 1) / kBlockBytes * kBlockBytes;
-}
 
 struct TarEntry {
   std::string name;

@@ -8,19 +8,12 @@
 
 namespace tarn::volume {
 
-namespace {
-
-constexpr std::uint64_t kKeptBytesMax = 64 * limits::MiB;
-constexpr std::uint64_t kKeptPart = 16;  // of a small disk: a sixteenth
-
-}  // namespace
-
 Result<void> Headroom::take(std::uint64_t bytes) {
   const auto wanted = static_cast<std::int64_t>(bytes);
   if (granted_.fetch_sub(wanted, std::memory_order_relaxed) >= wanted) return {};
   const auto space = fs_.space(directory_);
   if (!space) return {};  // the write itself will tell
-  const std::uint64_t kept = std::min(kKeptBytesMax, space->capacity_bytes / kKeptPart);
+  const std::uint64_t kept = std::min(limits::kHeadroomBytesMax, space->capacity_bytes / limits::kHeadroomPart);
   if (space->free_bytes < kept + bytes) {
     granted_.store(0, std::memory_order_relaxed);
     return fail(ErrorCode::no_space, directory_ + ": no space left for " + base::format_size(bytes) + " more (" +
