@@ -49,6 +49,7 @@ ErrorCode error_code_of(std::string_view name) noexcept {
 
 Error errno_error(int errno_value, std::string_view operation, std::string_view path) {
   ErrorCode code = ErrorCode::io;
+  std::string_view remedy;
   switch (errno_value) {
     case ENOSPC:
     case EDQUOT:
@@ -65,11 +66,19 @@ Error errno_error(int errno_value, std::string_view operation, std::string_view 
     case EEXIST:
       code = ErrorCode::exists;
       break;
+    case EMFILE:
+      code = ErrorCode::busy;
+      remedy = "; this process may not open more files: raise the limit (ulimit -n) and start again";
+      break;
+    case ENFILE:
+      code = ErrorCode::busy;
+      remedy = "; this machine may not open more files: end other processes, or raise fs.file-max";
+      break;
     default:
       break;
   }
   std::string text(operation);
-  text.append(" ").append(path).append(": ").append(std::generic_category().message(errno_value));
+  text.append(" ").append(path).append(": ").append(std::generic_category().message(errno_value)).append(remedy);
   return Error(code, std::move(text));
 }
 

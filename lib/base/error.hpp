@@ -22,7 +22,7 @@ struct ErrorCodeRow {
 [[nodiscard]] ErrorCode error_code_of(std::string_view name) noexcept;
 
 /// An Error from an errno: "open /scratch/x: No space left on device". ENOSPC and EDQUOT become
-/// no_space, EACCES and EPERM and EROFS denied, ENOENT not_found, EEXIST exists, others io.
+/// no_space, EACCES and EPERM and EROFS denied, ENOENT not_found, EEXIST exists, EMFILE and ENFILE busy with the remedy, others io.
 [[nodiscard]] Error errno_error(int errno_value, std::string_view operation, std::string_view path);
 
 }  // namespace tarn::base

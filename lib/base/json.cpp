@@ -1,5 +1,7 @@
 #include "base/json.hpp"
 
+#include "base/text.hpp"
+
 namespace tarn::base {
 
 namespace {
@@ -52,7 +54,8 @@ Result<Json> parse_json(std::string_view text, std::string_view what) {
 std::string pretty_json(const Json& value) {
   std::string text;
   append_pretty(text, value, 0);
-  return text.append("\n");
+  text.append("\n");
+  return is_utf8(text) ? text : valid_utf8(text);  // bytes that are not can stand within strings only
 }
 
 std::optional<std::string> json_string(const Json& object, std::string_view name) {

@@ -19,7 +19,7 @@ using JsonArray = boost::json::array;
 
 /// @errors invalid, with the position of the first wrong character. `what` names the text in messages.
 [[nodiscard]] Result<Json> parse_json(std::string_view text, std::string_view what);
-/// Two spaces of indentation and a final newline, for files that people read.
+/// Two spaces of indentation and a final newline, for files that people read. Always UTF-8: U+FFFD stands for what is not.
 [[nodiscard]] std::string pretty_json(const Json& value);
 
 // Members of an object; nullopt when it is missing or of another type.

@@ -1,5 +1,6 @@
 #include "base/text.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cctype>
 #include <charconv>
@@ -42,6 +43,43 @@ int hex_value(char c) noexcept {
   if (c >= 'a' && c <= 'f') return c - 'a' + 10;
   if (c >= 'A' && c <= 'F') return c - 'A' + 10;
   return -1;
+}
+
+/// The length of the character at the front and its code point; 0: not UTF-8.
+std::size_t decode_utf8(std::string_view text, std::uint32_t& code) noexcept {
+  static constexpr std::array<std::uint32_t, 4> kSmallest{0, 0x80, 0x800, 0x10000};  // overlong forms lie below
+  const auto lead = static_cast<unsigned char>(text[0]);
+  std::size_t extra = 0;
+  code = lead;
+  if (lead < 0x80) return 1;
+  if ((lead & 0xe0) == 0xc0)
+    extra = 1, code = lead & 0x1f;
+  else if ((lead & 0xf0) == 0xe0)
+    extra = 2, code = lead & 0x0f;
+  else if ((lead & 0xf8) == 0xf0)
+    extra = 3, code = lead & 0x07;
+  if (extra == 0 || extra >= text.size()) return 0;
+  for (std::size_t k = 1; k <= extra; ++k) {
+    const auto next = static_cast<unsigned char>(text[k]);
+    if ((next & 0xc0) != 0x80) return 0;
+    code = code << 6 | (next & 0x3f);
+  }
+  if (code < kSmallest[extra] || code > 0x10ffff || (code >= 0xd800 && code <= 0xdfff)) return 0;
+  return extra + 1;
+}
+
+template <class Allowed>
+std::string replace_characters(std::string_view text, Allowed allowed) {
+  static constexpr std::string_view kReplacement = "\xef\xbf\xbd";  // U+FFFD
+  std::string result;
+  result.reserve(text.size());
+  while (!text.empty()) {
+    std::uint32_t code = 0;
+    const std::size_t length = decode_utf8(text, code);
+    result.append(length > 0 && allowed(code) ? text.substr(0, length) : kReplacement);
+    text.remove_prefix(std::max<std::size_t>(length, 1));
+  }
+  return result;
 }
 
 std::tm utc(std::int64_t time_ns) {
@@ -96,34 +134,22 @@ Result<void> check_bucket_name(std::string_view bucket) {
 }
 
 bool is_utf8(std::string_view text) noexcept {
-  std::size_t i = 0;
-  while (i < text.size()) {
-    const auto lead = static_cast<unsigned char>(text[i]);
-    std::size_t extra = 0;
-    std::uint32_t code = 0;
-    if (lead < 0x80) {
-      ++i;
-      continue;
-    }
-    if ((lead & 0xe0) == 0xc0)
-      extra = 1, code = lead & 0x1f;
-    else if ((lead & 0xf0) == 0xe0)
-      extra = 2, code = lead & 0x0f;
-    else if ((lead & 0xf8) == 0xf0)
-      extra = 3, code = lead & 0x07;
-    else
-      return false;
-    if (i + extra >= text.size()) return false;
-    for (std::size_t k = 1; k <= extra; ++k) {
-      const auto next = static_cast<unsigned char>(text[i + k]);
-      if ((next & 0xc0) != 0x80) return false;
-      code = code << 6 | (next & 0x3f);
-    }
-    static constexpr std::array<std::uint32_t, 4> kSmallest{0, 0x80, 0x800, 0x10000};  // overlong forms lie below
-    if (code < kSmallest[extra] || code > 0x10ffff || (code >= 0xd800 && code <= 0xdfff)) return false;
-    i += extra + 1;
+  std::uint32_t code = 0;
+  while (!text.empty()) {
+    const std::size_t length = decode_utf8(text, code);
+    if (length == 0) return false;
+    text.remove_prefix(length);
   }
   return true;
+}
+
+std::string valid_utf8(std::string_view text) {
+  return replace_characters(text, [](std::uint32_t) { return true; });
+}
+
+std::string valid_xml_text(std::string_view text) {
+  return replace_characters(
+      text, [](std::uint32_t code) { return code >= 0x20 ? code != 0xfffe && code != 0xffff : code == '\t' || code == '\n' || code == '\r'; });
 }
 
 Result<void> check_key(std::string_view key) {

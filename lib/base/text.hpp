@@ -25,6 +25,10 @@ namespace tarn::base {
 [[nodiscard]] Result<void> check_key(std::string_view key);
 [[nodiscard]] Result<void> check_name(const ObjectName& name);
 [[nodiscard]] bool is_utf8(std::string_view text) noexcept;
+/// The text with U+FFFD for each byte that is not part of valid UTF-8.
+[[nodiscard]] std::string valid_utf8(std::string_view text);
+/// The same, and U+FFFD for each character that no XML 1.0 document can hold, not even as a reference (section 2.2).
+[[nodiscard]] std::string valid_xml_text(std::string_view text);
 
 /// Replaces every "{name}" by value.
 [[nodiscard]] std::string substitute(std::string_view text, std::string_view name, std::string_view value);

@@ -1,6 +1,7 @@
 #include "s3/api_error.hpp"
 
 #include "base/error.hpp"
+#include "base/text.hpp"
 #include "s3/xml.hpp"
 
 namespace tarn::s3 {
@@ -14,7 +15,8 @@ ApiError api_error(const Error& error) {
 
 std::string error_xml(const ApiError& error, std::string_view resource, std::string_view request_id) {
   XmlWriter xml("Error", {});
-  xml.text("Code", error.code).text("Message", error.message).text("Resource", resource).text("RequestId", request_id);
+  xml.text("Code", error.code).text("Message", base::valid_xml_text(error.message)).text("Resource", base::valid_xml_text(resource));
+  xml.text("RequestId", request_id);
   return xml.finish();
 }
 

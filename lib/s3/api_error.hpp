@@ -23,7 +23,8 @@ struct ApiError {
 /// By the table in base/error.hpp. Errors of a rank name it in their message.
 [[nodiscard]] ApiError api_error(const Error& error);
 
-/// `<Error><Code>..</Code><Message>..</Message><Resource>..</Resource><RequestId>..</RequestId></Error>`
+/// `<Error><Code>..</Code><Message>..</Message><Resource>..</Resource><RequestId>..</RequestId></Error>`; U+FFFD stands for what
+/// XML cannot hold: a key in an error is there to be read, not to be used.
 [[nodiscard]] std::string error_xml(const ApiError& error, std::string_view resource, std::string_view request_id);
 
 }  // namespace tarn::s3

@@ -78,6 +78,23 @@ class Objects(WithServer):
         self.assertEqual(root.findtext("Resource"), "/bucket/r0/missing")
         self.assertEqual(root.findtext("RequestId"), missing.headers["x-amz-request-id"])
         self.assertEqual(error_code(self.call("GET", "/bucket/r1/missing")), "NoSuchKey")
+
+    def test_errors_are_well_formed_whatever_the_request_holds(self):
+        for rank in (0, 1):
+            for encoded, shown in (("%01%1f%0b", "\ufffd\ufffd\ufffd"), ("%ef%bf%bf", "\ufffd"), ("%09%3c%26%c3%a4", "\t<&\u00e4"), ("%1b%5b31m", "\ufffd[31m")):
+                missing = self.call("GET", f"/bucket/r{rank}/{encoded}")
+                self.assertEqual(missing.status, 404)
+                root = ElementTree.fromstring(missing.body)
+                self.assertEqual(root.findtext("Resource"), f"/bucket/r{rank}/{encoded}")
+                self.assertIn(shown, root.findtext("Message"))
+        for target in (b"/bucket/%ff", b"/bucket/\xff\xfe", b"/bu%01cket/k", b"/bucket?list-type=2&prefix=%ff", b"/bucket/k?%01=1", b"/-/no%01%ff", b"/v1/no%ff", b"/v1/sort?id=%ff", b"/v1/\xff"):
+            answer = raw(self.server, b"GET " + target + b" HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+            head, _, body = answer.partition(b"\r\n\r\n")
+            self.assertRegex(head, rb"^HTTP/1.1 (4\d\d|501) ")
+            if b"application/json" in head:
+                json.loads(body.decode("utf-8"))
+            else:
+                ElementTree.fromstring(body)
         for method in ("GET", "PUT"):
             for rank in (0, 1):
                 response = self.call(method, f"/no-such-bucket/r{rank}/k", b"x" if method == "PUT" else None)

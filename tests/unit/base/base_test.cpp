@@ -3,6 +3,8 @@
 
 #include <catch2/catch.hpp>
 
+#include <cerrno>
+
 #include "base/codec.hpp"
 #include "base/error.hpp"
 #include "base/file.hpp"
@@ -121,6 +123,22 @@ TEST_CASE("error table: each code has its row and its name comes back", "[base]"
     CHECK(error_row(code).exit_code != 0);
     CHECK(error_row(code).http_status >= 400);
   }
+}
+
+TEST_CASE("errno_error: too many open files is busy, with what to do", "[base]") {
+  const Error error = errno_error(EMFILE, "open", "/scratch/x");
+  CHECK(error.code == ErrorCode::busy);
+  CHECK(error.message.find("/scratch/x") != std::string::npos);
+  CHECK(error.message.find("ulimit -n") != std::string::npos);
+  CHECK(errno_error(ENFILE, "open", "x").code == ErrorCode::busy);
+  CHECK(errno_error(EIO, "write", "x").code == ErrorCode::io);
+}
+
+TEST_CASE("pretty_json: always UTF-8, so that it can be read back", "[base]") {
+  const std::string text = pretty_json(JsonObject{{"directory", "/scratch/\xff\x01"}});
+  const auto parsed = parse_json(text, "text");
+  REQUIRE(parsed);
+  CHECK(json_string(*parsed, "directory") == "/scratch/\xef\xbf\xbd\x01");
 }
 
 TEST_CASE("parse_json: says where the text is wrong", "[base]") {

@@ -53,6 +53,16 @@ TEST_CASE("check_key: length, NUL and UTF-8", "[base]") {
   for (const char* bad : {"\xff", "\xc0\xaf", "\xed\xa0\x80", "\xf5\x80\x80\x80", "\xc3"}) CHECK(!check_key(bad));
 }
 
+TEST_CASE("valid_utf8, valid_xml_text: what is not gets U+FFFD, the rest stays", "[base]") {
+  CHECK(valid_utf8("") == "");
+  CHECK(valid_utf8("k\xc3\xa9y \xf0\x9f\x8f\x94") == "k\xc3\xa9y \xf0\x9f\x8f\x94");
+  CHECK(valid_utf8("a\xff\xc3") == "a\xef\xbf\xbd\xef\xbf\xbd");
+  CHECK(valid_utf8("\xed\xa0\x80z") == "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbdz");  // a surrogate
+  CHECK(valid_utf8(std::string_view("\x01\0", 2)) == std::string_view("\x01\0", 2));
+  CHECK(valid_xml_text("tab\tline\n<&>") == "tab\tline\n<&>");
+  CHECK(valid_xml_text("\x01\x1f\xef\xbf\xbf\xfe") == "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd");
+}
+
 TEST_CASE("percent coding: there and back, and malformed input refused", "[base]") {
   const std::string text = "a b/\xc3\xa4+%~";
   CHECK(percent_encode(text, true) == "a%20b/%C3%A4%2B%25~");

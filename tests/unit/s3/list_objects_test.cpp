@@ -102,6 +102,12 @@ TEST_CASE("list_buckets_xml and error_xml can be read back", "[s3][xml]") {
   CHECK(error->message == "no <object> & co");
 }
 
+TEST_CASE("error_xml: what XML cannot hold becomes U+FFFD", "[s3][xml]") {
+  const std::string xml = error_xml({404, "NoSuchKey", "no object named b/\x01\xff"}, "/b/\x1f\xef\xbf\xbf", "id");
+  CHECK(xml.find("<Message>no object named b/\xef\xbf\xbd\xef\xbf\xbd</Message>") != std::string::npos);
+  CHECK(xml.find("<Resource>/b/\xef\xbf\xbd\xef\xbf\xbd</Resource>") != std::string::npos);
+}
+
 TEST_CASE("api_error: codes by the table, the rank named", "[s3][xml]") {
   const auto error = api_error(Error(ErrorCode::rank_lost, "no answer", 7));
   CHECK(error.status == 503);
