@@ -1,11 +1,17 @@
 #include "mpi/endpoint_file.hpp"
 
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <algorithm>
+#include <cerrno>
 #include <exception>
+#include <filesystem>
+#include <span>
 
 #include "base/codec.hpp"
 #include "base/error.hpp"
-#include "base/file.hpp"
 #include "base/json.hpp"
 #include "base/log.hpp"
 #include "base/uuid.hpp"
@@ -30,7 +36,27 @@ Result<Secrets> share_secrets(Collectives& collectives, bool anonymous) {
   return secrets;
 }
 
-Result<void> write_endpoint_file(const std::string& path, const placement::StoreMap& map, const Secrets& secrets) {
+namespace {
+
+bool same_file(const base::File& file, const std::string& path) {
+  struct stat open {};
+  struct stat named {};
+  return ::fstat(file.descriptor(), &open) == 0 && ::stat(path.c_str(), &named) == 0 && open.st_dev == named.st_dev && open.st_ino == named.st_ino;
+}
+
+/// " UUID at http://...", as far as the file says so.
+std::string store_named_in(const std::string& path) {
+  const auto text = base::read_text_file(base::posix_file_system(), path);
+  const auto json = base::parse_json(text ? *text : std::string(), path);
+  if (!json || !json->is_object()) return {};
+  std::string name = " " + base::json_string(*json, "store").value_or("");
+  const auto* endpoints = json->get_object().if_contains("endpoints");
+  if (endpoints != nullptr && endpoints->is_array() && !endpoints->get_array().empty() && endpoints->get_array()[0].is_string())
+    name.append(" at ").append(endpoints->get_array()[0].get_string());
+  return name;
+}
+
+std::string endpoint_text(const placement::StoreMap& map, const Secrets& secrets) {
   base::JsonObject json;
   json["store"] = map.store_id.to_string();
   base::JsonArray endpoints;
@@ -40,17 +66,65 @@ Result<void> write_endpoint_file(const std::string& path, const placement::Store
   json["access_key"] = secrets.access_key;
   json["secret_key"] = secrets.secret_key;
   json["map_epoch"] = map.epoch;
-  return base::write_text_file(base::posix_file_system(), path, base::pretty_json(base::Json(std::move(json))), 0600);
+  return base::pretty_json(base::Json(std::move(json)));
 }
 
-void remove_endpoint_file(const std::string& path, const Secrets& secrets) noexcept {
+}  // namespace
+
+Result<EndpointFile> EndpointFile::claim(const std::string& path) {
+  std::string parent = std::filesystem::path(path).parent_path().string();
+  if (parent.empty()) parent = ".";
+  if (::access(parent.c_str(), W_OK | X_OK) != 0) {
+    auto error = base::errno_error(errno, "write into directory", parent);
+    return fail(error.code, path + ": the endpoint file cannot be written: " + error.message);
+  }
+  EndpointFile file(path);
+  TARN_CHECK(file.lock_present());
+  return file;
+}
+
+Result<void> EndpointFile::lock_present() {
+  if (locked_ && same_file(*locked_, path_)) return {};
+  auto present = base::posix_file_system().open(path_, base::OpenMode::read);
+  if (!present && present.error().code == ErrorCode::not_found) return {};
+  if (!present) return fail(std::move(present).error());
+  if (::flock((*present)->descriptor(), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)
+    return fail(ErrorCode::busy, path_ + ": is the endpoint file of a running store" + store_named_in(path_) +
+                                     "; end that one, or give this one another file (--endpoint-file)");
+  locked_ = std::move(*present);
+  return {};
+}
+
+Result<void> EndpointFile::write(const placement::StoreMap& map, const Secrets& secrets) {
+  auto& fs = base::posix_file_system();
+  const std::string temporary = path_ + ".tmp" + std::to_string(::getpid());
+  static_cast<void>(fs.remove(temporary));  // with permissions of its own, whoever left it
+  const auto make = [&]() -> Result<std::unique_ptr<base::File>> {
+    TARN_TRY(auto file, fs.open(temporary, base::OpenMode::create_new, 0600));
+    static_cast<void>(::flock(file->descriptor(), LOCK_EX | LOCK_NB));  // nobody else has seen it
+    const std::string text = endpoint_text(map, secrets);
+    TARN_CHECK(file->write_at(0, std::as_bytes(std::span(text.data(), text.size()))));
+    TARN_CHECK(file->sync_data());
+    TARN_CHECK(lock_present());  // what came since the claim
+    TARN_CHECK(fs.rename(temporary, path_));
+    return file;
+  };
+  auto made = make();
+  if (!made) {
+    static_cast<void>(fs.remove(temporary));
+    return fail(std::move(made).error());
+  }
+  locked_ = std::move(*made);
+  written_ = true;
+  return {};
+}
+
+void EndpointFile::remove() noexcept {
   try {
-    auto& fs = base::posix_file_system();
-    const auto text = base::read_text_file(fs, path);
-    if (!text || text->find(secrets.secret_key) == std::string::npos) return;
-    if (auto removed = fs.remove(path); !removed) base::log_warn(removed.error().message);
+    if (!written_ || !same_file(*locked_, path_)) return;
+    if (auto removed = base::posix_file_system().remove(path_); !removed) base::log_warn(removed.error().message);
   } catch (const std::exception& error) {
-    base::log_warn(std::string("cannot remove ") + path + ": " + error.what());
+    base::log_warn("cannot remove " + path_ + ": " + error.what());
   }
 }
 

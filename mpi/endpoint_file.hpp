@@ -5,10 +5,13 @@
 //    "access_key": "...", "secret_key": "...", "map_epoch": 1}
 #pragma once
 
+#include <memory>
 #include <string>
+#include <utility>
 
 #include <tarn/result.hpp>
 
+#include "base/file.hpp"
 #include "mpi/collectives.hpp"
 #include "placement/store_map.hpp"
 
@@ -24,9 +27,27 @@ struct Secrets {
 /// Collective. Made by rank 0.
 [[nodiscard]] Result<Secrets> share_secrets(Collectives& collectives, bool anonymous);
 
-/// Mode 0600, by rename: it is never seen half written, nor by others. @errors io, denied, no_space.
-[[nodiscard]] Result<void> write_endpoint_file(const std::string& path, const placement::StoreMap& map, const Secrets& secrets);
-/// Removes the file if it is still the one with this token: another store may have written its own meanwhile.
-void remove_endpoint_file(const std::string& path, const Secrets& secrets) noexcept;
+/// Rank 0's hold on the file, from before the disks are opened to the end of the store: a lock (flock) on what lies under
+/// the name, so that a second store cannot take the name over. Where the file system has no locks nothing is noticed.
+class EndpointFile {
+ public:
+  /// A file that a store which is gone has left is no obstacle.
+  /// @errors busy: a running store has it, with its address; not_found, denied: the directory above it.
+  [[nodiscard]] static Result<EndpointFile> claim(const std::string& path);
+
+  /// Mode 0600, by rename: it is never seen half written, nor by others. @errors busy, io, denied, no_space.
+  [[nodiscard]] Result<void> write(const placement::StoreMap& map, const Secrets& secrets);
+  /// Removes what write() has written, if it is still there. Without it the file stays, without a lock.
+  void remove() noexcept;
+
+ private:
+  explicit EndpointFile(std::string path) : path_(std::move(path)) {}
+  /// Locks the file that lies there now, if any.
+  [[nodiscard]] Result<void> lock_present();
+
+  std::string path_;
+  std::unique_ptr<base::File> locked_;  // an earlier store's, then ours
+  bool written_ = false;
+};
 
 }  // namespace tarn::mpi

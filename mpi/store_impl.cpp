@@ -47,6 +47,7 @@ Result<void> Store::Impl::open() {
   base::set_log_rank(rank());
   TARN_TRY(auto ranks, mpi::exchange_identity(collectives_, comms_.application, options_));
   const auto here = ranks[static_cast<std::size_t>(rank())];
+  TARN_CHECK(collectives_.agree(claim_endpoint_file()));
   TARN_CHECK(collectives_.agree(open_disks(here)));
   if (options_.sidecar.enabled) {
     auto bound = http::Sidecar::bind(options_.sidecar, rank());
@@ -64,6 +65,13 @@ Result<void> Store::Impl::open() {
   TARN_CHECK(collectives_.agree(start_threads()));
   TARN_CHECK(serve());
   opened_ = true;
+  return {};
+}
+
+Result<void> Store::Impl::claim_endpoint_file() {
+  const std::string& path = options_.sidecar.endpoint_file;
+  if (rank() != 0 || !options_.sidecar.enabled || path.empty()) return {};
+  TARN_TRY(endpoint_file_, mpi::EndpointFile::claim(path));
   return {};
 }
 
@@ -103,11 +111,7 @@ Result<void> Store::Impl::serve() {
   if (sidecar_) sidecar_->set_ready(true);
   TARN_CHECK(collectives_.barrier());
   outcome = {};
-  const std::string& path = options_.sidecar.endpoint_file;
-  if (rank() == 0 && sidecar_ && !path.empty()) {
-    outcome = mpi::write_endpoint_file(path, *map_, secrets_);
-    endpoint_written_ = outcome.has_value();
-  }
+  if (endpoint_file_) outcome = endpoint_file_->write(*map_, secrets_);
   return collectives_.agree(std::move(outcome));
 }
 
@@ -150,7 +154,7 @@ Result<void> Store::Impl::flush() {
 Result<void> Store::Impl::close() {
   if (closed_) return {};
   open_token_.reset();
-  if (endpoint_written_) mpi::remove_endpoint_file(options_.sidecar.endpoint_file, secrets_);
+  if (endpoint_file_) endpoint_file_->remove();
   if (sidecar_) beside_engine([this] { sidecar_->stop(); });
   TARN_CHECK(collectives_.barrier());  // no rank starts a sort any more
   beside_engine([this] { jobs_->stop(); });

@@ -71,6 +71,7 @@ class Store::Impl final : private mpi::Listener {
   void on_message(MPI_Message message, int source, int tag, std::size_t size_bytes) override;
   void on_tick(mpi::Clock::time_point now) override;
 
+  [[nodiscard]] Result<void> claim_endpoint_file();
   [[nodiscard]] Result<void> open_disks(const placement::Rank& here);
   void make_parts();
   [[nodiscard]] Result<void> start_threads();
@@ -106,7 +107,7 @@ class Store::Impl final : private mpi::Listener {
   std::unique_ptr<http::Sidecar> sidecar_;  // last: it calls all others
   std::shared_ptr<const void> open_token_ = std::make_shared<char>();
   bool opened_ = false;
-  bool endpoint_written_ = false;
+  std::optional<mpi::EndpointFile> endpoint_file_;  // of rank 0
   bool closed_ = false;
 };
 

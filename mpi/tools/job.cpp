@@ -73,8 +73,9 @@ Result<int> say_once(std::string_view command, Result<int> outcome) {
   return fail(outcome.error().code, "");
 }
 
-Result<int> open_and_run(const MpiScope& mpi, const StoreOptions& options, const std::function<Result<int>(Store&)>& work) {
-  Result<int> can_run = 0;
+Result<int> open_and_run(const MpiScope& mpi, const StoreOptions& options, const std::function<Result<int>(Store&)>& work,
+                         const std::function<Result<int>()>& check_first) {
+  Result<int> can_run = mpi.rank() == 0 && check_first ? check_first() : 0;
   if (mpi.thread_level() < MPI_THREAD_MULTIPLE)
     can_run = fail(ErrorCode::unsupported, "this MPI gives no MPI_THREAD_MULTIPLE; use one that is built with it (Debian's Open MPI is)");
   if (auto agreed = agree_in_job(std::move(can_run)); !agreed) return agreed;
@@ -89,9 +90,9 @@ Result<int> open_and_run(const MpiScope& mpi, const StoreOptions& options, const
 }  // namespace
 
 Result<int> run_in_job(std::string_view command, const StoreOptions& options, const std::function<Result<int>(Store&)>& work,
-                       const std::function<void()>& after_close) {
+                       const std::function<void()>& after_close, const std::function<Result<int>()>& check_first) {
   const MpiScope mpi;
-  auto outcome = say_once(command, open_and_run(mpi, options, work));
+  auto outcome = say_once(command, open_and_run(mpi, options, work, check_first));
   if (outcome && after_close) after_close();
   return outcome;
 }

@@ -30,11 +30,12 @@ class MpiScope {
   int rank_ = 0, size_ = 1, thread_level_ = 0;
 };
 
-/// Collective over MPI_COMM_WORLD: opens a store, runs `work` on every rank, closes the store, and calls `after_close`
-/// before MPI_Finalize when all went well. An error is said by rank 0, as of `command`, before any rank ends.
+/// Collective over MPI_COMM_WORLD: makes sure that the first rank finds nothing wrong by `check_first`, opens a store, runs
+/// `work` on every rank, closes the store, and calls `after_close` before MPI_Finalize when all went well. An error is said by rank 0, as of
+/// `command`, before any rank ends.
 /// @return the outcome of the first rank that failed, on every rank, without its text.
 [[nodiscard]] Result<int> run_in_job(std::string_view command, const StoreOptions& options, const std::function<Result<int>(Store&)>& work,
-                                     const std::function<void()>& after_close = {});
+                                     const std::function<void()>& after_close = {}, const std::function<Result<int>()>& check_first = {});
 
 /// Collective over MPI_COMM_WORLD: the first failing rank's error on every rank, its text on rank 0 only.
 [[nodiscard]] Result<int> agree_in_job(Result<int> mine);

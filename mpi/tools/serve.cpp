@@ -3,6 +3,7 @@
 #include <mpi.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <csignal>
 #include <ctime>
 #include <filesystem>
@@ -100,6 +101,16 @@ Result<std::optional<ServeArguments>> parse_serve(const Arguments& arguments) {
   return serve;
 }
 
+/// What would be noticed only when the store is open.
+Result<int> check_ready_file(const std::string& path) {
+  if (path.empty()) return 0;
+  std::string parent = std::filesystem::path(path).parent_path().string();
+  if (parent.empty()) parent = ".";
+  if (::access(parent.c_str(), W_OK | X_OK) == 0) return 0;
+  const Error error = base::errno_error(errno, "write into directory", parent);
+  return fail(error.code, "--ready-file " + path + " cannot be written: " + error.message);
+}
+
 Result<void> announce(Store& store, const ServeArguments& serve) {
   TARN_TRY(const StoreStats stats, store.stats());
   for (const auto& rank : stats.per_rank) {
@@ -137,7 +148,7 @@ Result<int> run_serve(const Arguments& arguments) {
     std::cout.flush();
     if (by_launcher && job::read_job_env(job::current_environment()).launcher == job::Launcher::open_mpi) ::_exit(0);
   };
-  return run_in_job("serve", serve.store, serve_until_stopped, leave);
+  return run_in_job("serve", serve.store, serve_until_stopped, leave, [&] { return check_ready_file(serve.ready_file); });
 }
 
 }  // namespace tarn::tools

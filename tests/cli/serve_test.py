@@ -207,9 +207,31 @@ class Refusals(TemporaryTest):
         with socket.create_server(("127.0.0.1", 0)) as taken:
             self.check_job_fails(self.serve("--port", taken.getsockname()[1]), BUSY, str(taken.getsockname()[1]))
 
-    def test_an_endpoint_file_that_cannot_be_written(self):
+    def test_files_that_cannot_be_written_are_noticed_before_a_disk_is_made(self):
         done = mpirun(RANKS, "serve", "--dir", self.work / "disk-{rank}", "--endpoint-file", self.work / "missing" / "endpoint.json")
         self.check_job_fails(done, NOT_FOUND, "endpoint.json")
+        done = mpirun(RANKS, "serve", "--dir", self.work / "disk-{rank}", "--endpoint-file", self.work / "e", "--ready-file", self.work / "missing" / "ready")
+        self.check_job_fails(done, NOT_FOUND, "--ready-file", "missing")
+        self.assertEqual(list(self.work.glob("disk-*")), [])
+
+    def test_the_endpoint_file_of_a_running_store(self):
+        store = self.start().wait_ready()
+        before = store.endpoint.read_bytes()
+        done = mpirun(RANKS, "serve", "--dir", self.work / "other-{rank}", "--endpoint-file", store.endpoint)
+        text = " ".join(tarn_store.own_lines(done.stderr))
+        self.assertEqual(done.returncode, BUSY, text)
+        self.assertIn(f"endpoint.json: is the endpoint file of a running store {json.loads(before)['store']} at http://", text)
+        self.assertEqual(list(self.work.glob("other-*")), [])
+        self.assertEqual(store.endpoint.read_bytes(), before)
+        store.ok("mb", "tarn://still/")
+        store.kill()
+        self.assertEqual(store.endpoint.read_bytes(), before)
+        store.ready.unlink()
+        store = self.start().wait_ready()  # what a killed store has left is replaced
+        self.assertNotEqual(store.endpoint.read_bytes(), before)
+        store.ok("ls", "tarn://still/")
+        self.assertEqual(store.stop(), OK)
+        self.assertFalse(store.endpoint.exists())
 
     @unittest.skipIf(os.geteuid() != 0, "only root can become somebody else")
     def test_no_permission(self):
