@@ -4,7 +4,10 @@
 #include <boost/program_options/variables_map.hpp>
 
 #include <algorithm>
+#include <cctype>
 #include <iostream>
+#include <optional>
+#include <typeinfo>
 
 #include "base/error.hpp"
 #include "base/text.hpp"
@@ -18,6 +21,25 @@ constexpr unsigned kHelpColumns = 100;
 
 /// Long options in full and short ones; no guessing of abbreviations, which would break scripts when an option is added.
 constexpr int kStyle = po::command_line_style::unix_style & ~po::command_line_style::allow_guessing;
+
+bool is_unsigned(const po::option_description& option) {
+  const auto* typed = dynamic_cast<const po::typed_value_base*>(option.semantic().get());
+  if (typed == nullptr) return false;
+  const std::type_info& type = typed->value_type();
+  return type == typeid(unsigned short) || type == typeid(unsigned) || type == typeid(unsigned long) || type == typeid(unsigned long long);
+}
+
+/// Boost reads "-1" as the largest number. @return what is wrong; nothing: all is well.
+std::optional<std::string> negative_number(const po::parsed_options& parsed, const po::options_description& options) {
+  for (const auto& option : parsed.options) {
+    const auto* known = options.find_nothrow(option.string_key, false);
+    if (known == nullptr || !is_unsigned(*known)) continue;
+    for (const std::string& value : option.value)
+      if (value.size() > 1 && value[0] == '-' && std::isdigit(static_cast<unsigned char>(value[1])) != 0)
+        return "--" + option.string_key + " " + value + ": it must be a number that is not negative";
+  }
+  return std::nullopt;
+}
 
 }  // namespace
 
@@ -45,6 +67,7 @@ Result<bool> CommandLine::parse(const std::vector<std::string>& arguments, std::
     po::positional_options_description positional;
     positional.add("tarn-operand", -1);
     const auto parsed = po::command_line_parser(arguments).options(all).positional(positional).style(kStyle).run();
+    if (const auto wrong = negative_number(parsed, all)) return see_help(*wrong);
     po::variables_map values;
     po::store(parsed, values);
     if (values.count("help") != 0) {

@@ -16,35 +16,25 @@
 #include "mpi/tools/local_tree.hpp"
 #include "mpi/tools/progress.hpp"
 #include "mpi/tools/remote.hpp"
+#include "mpi/tools/standard_output.hpp"
 
 namespace tarn::tools {
 
 namespace {
 
-Result<void> write_all(int descriptor, std::string_view name, std::span<const std::byte> bytes) {
-  while (!bytes.empty()) {
-    const ssize_t count = ::write(descriptor, bytes.data(), bytes.size());
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) return fail(base::errno_error(errno, "write", name));
-    bytes = bytes.subspan(static_cast<std::size_t>(count));
-  }
-  return {};
-}
-
-Result<void> write_stdout(std::span<const std::byte> bytes) {
-  return write_all(STDOUT_FILENO, "standard output", bytes);
-}
-
 /// Into a pipe or device, which stays what it is: no temporary file takes its place.
-Result<void> get_into_stream(http::Client& client, const ObjectName& name, const std::string& path) {
+/// @param progress  may be null; so below.
+Result<void> get_into_stream(http::Client& client, const ObjectName& name, const std::string& path, Progress* progress) {
   const base::UniqueFd stream(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
   if (!stream) return fail(base::errno_error(errno, "open", path));
-  TARN_CHECK(client.get(name, [&](std::span<const std::byte> bytes) { return write_all(stream.get(), path, bytes); }));
+  TARN_CHECK(client.get(name, [&](std::span<const std::byte> bytes) {
+    if (progress != nullptr) progress->add(bytes.size());
+    return write_all(stream.get(), path, bytes);
+  }));
   return {};
 }
 
-/// @param progress  may be null.
-Result<void> get_file(http::Client& client, const ObjectName& name, const std::string& path, Progress* progress) {
+Result<void> get_whole_file(http::Client& client, const ObjectName& name, const std::string& path, Progress* progress) {
   std::optional<WholeFile> file;  // made when the first byte arrives: a missing object leaves nothing
   const auto open = [&]() -> Result<void> {
     TARN_TRY(auto created, WholeFile::create(path));
@@ -61,12 +51,17 @@ Result<void> get_file(http::Client& client, const ObjectName& name, const std::s
   return file->commit();
 }
 
+/// To where the path leads, whatever is there.
+Result<void> get_file(http::Client& client, const ObjectName& name, const std::string& path, Progress* progress) {
+  return is_stream(path) ? get_into_stream(client, name, path, progress) : get_whole_file(client, name, path, progress);
+}
+
 Result<void> get_one(http::Client& client, const ObjectName& name, std::string path) {
   if (path == "-") {
     TARN_CHECK(client.get(name, write_stdout));
     return {};
   }
-  if (is_stream(path)) return get_into_stream(client, name, path);
+  if (is_stream(path)) return get_into_stream(client, name, path, nullptr);
   if (is_directory(path) || (!path.empty() && path.back() == '/')) {
     const std::string base = name.key.substr(name.key.rfind('/') + 1);
     if (!is_safe_path(base)) return fail(ErrorCode::invalid, "the key '" + name.key + "' cannot be a file name; name the file");

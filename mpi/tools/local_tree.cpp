@@ -98,14 +98,14 @@ Result<WholeFile> WholeFile::create(const std::string& path) {
   static std::atomic<unsigned> counter{0};
   // A short name of its own: one made from the file's would be too long for the longest of them.
   const std::string name = ".tarn-" + std::to_string(::getpid()) + "-" + std::to_string(counter.fetch_add(1));
-  std::string temporary = (fs::path(path).parent_path() / name).string();
-  auto file = base::posix_file_system().open(temporary, base::OpenMode::create_new);
+  TemporaryName temporary((fs::path(path).parent_path() / name).string());
+  auto file = base::posix_file_system().open(temporary.path(), base::OpenMode::create_new);
   if (!file) return fail(file.error().code, "cannot write " + path + ": " + file.error().message);
   return WholeFile(path, std::move(temporary), std::move(*file));
 }
 
 WholeFile::~WholeFile() {
-  if (file_) static_cast<void>(base::posix_file_system().remove(temporary_));
+  if (file_) static_cast<void>(base::posix_file_system().remove(temporary_.path()));
 }
 
 Result<void> WholeFile::append(std::span<const std::byte> bytes) {
@@ -115,7 +115,7 @@ Result<void> WholeFile::append(std::span<const std::byte> bytes) {
 }
 
 Result<void> WholeFile::commit() {
-  TARN_CHECK(base::posix_file_system().rename(temporary_, path_));
+  TARN_CHECK(base::posix_file_system().rename(temporary_.path(), path_));
   file_.reset();
   return {};
 }

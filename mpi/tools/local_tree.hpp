@@ -13,6 +13,7 @@
 #include <tarn/result.hpp>
 
 #include "base/file.hpp"
+#include "mpi/tools/temporary_name.hpp"
 
 namespace tarn::tools {
 
@@ -41,7 +42,7 @@ struct Tree {
 /// Makes the directories above `path`. @errors denied, exists (a file is in the way), io.
 [[nodiscard]] Result<void> make_parents(const std::string& path);
 
-/// A file that appears under its name only when it is whole.
+/// A file that appears under its name only when it is whole. A signal that ends the process leaves nothing of it.
 class WholeFile {
  public:
   [[nodiscard]] static Result<WholeFile> create(const std::string& path);
@@ -52,9 +53,10 @@ class WholeFile {
   [[nodiscard]] Result<void> commit();
 
  private:
-  WholeFile(std::string path, std::string temporary, std::unique_ptr<base::File> file)
+  WholeFile(std::string path, TemporaryName temporary, std::unique_ptr<base::File> file)
       : path_(std::move(path)), temporary_(std::move(temporary)), file_(std::move(file)) {}
-  std::string path_, temporary_;
+  std::string path_;
+  TemporaryName temporary_;
   std::unique_ptr<base::File> file_;
   std::uint64_t size_bytes_ = 0;
 };

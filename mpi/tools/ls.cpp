@@ -10,6 +10,7 @@
 #include "base/text.hpp"
 #include "mpi/tools/commands.hpp"
 #include "mpi/tools/remote.hpp"
+#include "mpi/tools/standard_output.hpp"
 
 namespace tarn::tools {
 
@@ -80,8 +81,7 @@ Result<void> list_keys(http::Client& client, const ObjectName& where, bool roll_
     if (!printer) printer.emplace(form);
     for (const std::string& prefix : page.common_prefixes) printer->prefix(prefix);
     for (const ObjectInfo& object : page.objects) printer->object(object);
-    if (!std::cout) return fail(ErrorCode::io, "cannot write to standard output");
-    return {};
+    return flush_stdout();
   }));
   printer->end();
   return {};

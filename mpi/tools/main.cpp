@@ -11,6 +11,7 @@
 #include "base/version.hpp"
 #include "mpi/tools/command_line.hpp"
 #include "mpi/tools/commands.hpp"
+#include "mpi/tools/standard_output.hpp"
 
 namespace tarn::tools {
 
@@ -48,28 +49,29 @@ void say(const std::string& line) {
   std::fwrite(line.data(), 1, line.size(), stderr);
 }
 
+int fail_with(const std::string& name, const Error& error) {
+  if (!error.message.empty()) say("tarn " + name + ": " + error.message + "\n");
+  return base::error_row(error.code).exit_code;
+}
+
 int run(const std::vector<std::string>& arguments) {
   if (arguments.empty()) {
     print_usage(std::cerr);
     return base::error_row(ErrorCode::invalid).exit_code;
   }
   const std::string& name = arguments.front();
-  if (name == "--help" || name == "-h" || name == "help") {
-    print_usage(std::cout);
-    return 0;
-  }
-  if (name == "--version") {
-    std::cout << "tarn " << base::version() << "\n";
-    return 0;
+  const bool help = name == "--help" || name == "-h" || name == "help";
+  if (help) print_usage(std::cout);
+  if (name == "--version") std::cout << "tarn " << base::version() << "\n";
+  if (help || name == "--version") {
+    const auto flushed = flush_stdout();
+    return flushed ? 0 : fail_with(name, flushed.error());
   }
   for (const Command& command : kCommands) {
     if (command.name != name) continue;
     auto outcome = command.run({arguments.begin() + 1, arguments.end()});
-    std::cout.flush();
-    if (outcome && !std::cout) outcome = fail(ErrorCode::io, "cannot write to standard output");
-    if (outcome) return *outcome;
-    if (!outcome.error().message.empty()) say("tarn " + name + ": " + outcome.error().message + "\n");
-    return base::error_row(outcome.error().code).exit_code;
+    if (const auto flushed = flush_stdout(); outcome && !flushed) outcome = fail(flushed.error());
+    return outcome ? *outcome : fail_with(name, outcome.error());
   }
   say("tarn: there is no command '" + name + "' (see `tarn --help`)\n");
   return base::error_row(ErrorCode::invalid).exit_code;
