@@ -15,6 +15,7 @@
 #include "base/text.hpp"
 #include "base/uuid.hpp"
 #include "job/job_env.hpp"
+#include "mpi/disk_sets.hpp"
 #include "mpi/error.hpp"
 #include "mpi/wire.hpp"
 
@@ -255,7 +256,10 @@ Result<placement::StoreMap> exchange_disks(Collectives& collectives, object::Loc
     map.store_id = decode_uuid(decoder);
   }
   map.ranks = std::move(ranks);
-  TARN_CHECK(collectives.agree(local != nullptr ? local->adopt(map.store_id) : Result<void>()));
+  TARN_TRY(const auto known, exchange_known_disks(collectives, local));
+  const auto present = present_disks(map);
+  if (collectives.rank() == 0) warn_about_missing_disks(volume::without(known, present));
+  TARN_CHECK(collectives.agree(local != nullptr ? local->adopt(map.store_id, volume::merged(present, known)) : Result<void>()));
   return map;
 }
 

@@ -29,6 +29,7 @@ namespace tarn::mpi {
 [[nodiscard]] std::vector<std::string> substitute_directories(const StoreOptions& options, const placement::Rank& here);
 
 /// Collective. Finds the store that the disks belong to (a new one when none does), stamps new disks, and makes the map.
+/// Disks of an earlier run that are not here are named in the log of rank 0.
 /// @param local  null on a rank without directories.
 /// @param ranks  of exchange_identity().
 /// @param url    of this rank's sidecar.

@@ -172,9 +172,15 @@ Result<std::unique_ptr<LocalStore>> LocalStore::open(const LocalStoreOptions& op
   return std::unique_ptr<LocalStore>(new LocalStore(std::move(impl)));
 }
 
-Result<void> LocalStore::adopt(const base::Uuid& store_id) {
-  for (const auto& disk : impl_->disks) TARN_CHECK(disk->set_store(store_id));
+Result<void> LocalStore::adopt(const base::Uuid& store_id, const volume::DiskSet& store_disks) {
+  for (const auto& disk : impl_->disks) TARN_CHECK(disk->set_store(store_id, store_disks));
   return {};
+}
+
+volume::DiskSet LocalStore::known_disks() const {
+  volume::DiskSet all;
+  for (const auto& disk : impl_->disks) all = volume::merged(std::move(all), disk->identity().store_disks);
+  return all;
 }
 
 std::vector<LocalDisk> LocalStore::disks() const {

@@ -18,6 +18,7 @@
 #include "base/limits.hpp"
 #include "base/uuid.hpp"
 #include "object/object_service.hpp"
+#include "volume/disk_set.hpp"
 
 namespace tarn::object {
 
@@ -68,8 +69,11 @@ class LocalStore {
   [[nodiscard]] static Result<std::unique_ptr<LocalStore>> open(const LocalStoreOptions& options, base::FileSystem& fs = base::posix_file_system());
   ~LocalStore();  ///< as close(), errors are logged
 
-  /// Stamps unstamped disks with the store's id. @errors invalid: a disk already belongs to another store.
-  [[nodiscard]] Result<void> adopt(const base::Uuid& store_id);
+  /// Stamps unstamped disks with the store's id, and all with the disks that the store consists of.
+  /// @errors invalid: a disk already belongs to another store.
+  [[nodiscard]] Result<void> adopt(const base::Uuid& store_id, const volume::DiskSet& store_disks = {});
+  /// The store's disks as these disks remember them, those of other ranks and missing ones included.
+  [[nodiscard]] volume::DiskSet known_disks() const;
   [[nodiscard]] std::vector<LocalDisk> disks() const;
 
   // Buckets are recorded on every disk.

@@ -46,7 +46,9 @@ class Disk {
 
   [[nodiscard]] const DiskIdentity& identity() const noexcept { return directory_->identity(); }
   [[nodiscard]] const std::string& path() const noexcept { return directory_->path(); }
-  [[nodiscard]] Result<void> set_store(const base::Uuid& store_id) { return directory_->set_store(store_id); }
+  [[nodiscard]] Result<void> set_store(const base::Uuid& store_id, const DiskSet& store_disks) {
+    return directory_->set_store(store_id, store_disks);
+  }
   [[nodiscard]] Result<base::Space> space() const { return fs_.space(path()); }
   [[nodiscard]] Result<IndexCounters> counters() const { return index_->counters(); }
   /// What is wrong now, as one text; empty: nothing.

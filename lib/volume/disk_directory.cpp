@@ -7,9 +7,11 @@
 #include <array>
 #include <cerrno>
 #include <filesystem>
+#include <utility>
 
 #include "base/error.hpp"
 #include "base/json.hpp"
+#include "base/log.hpp"
 
 namespace tarn::volume {
 
@@ -32,6 +34,12 @@ std::string host_name() {
   std::array<char, 256> name{};
   ::gethostname(name.data(), name.size() - 1);
   return name.data();
+}
+
+tl::unexpected<Error> damaged_identity(const std::string& what) {
+  return fail(ErrorCode::corrupt, what +
+                                      "; write it anew: another disk of the store lists this one in its disk.json "
+                                      "(docs/OPERATIONS.md, \"A damaged disk.json\")");
 }
 
 }  // namespace
@@ -119,7 +127,7 @@ Result<void> DiskDirectory::load_or_make_identity(std::uint64_t weight, bool cre
   }
   if (!text) return fail(text.error());
   const auto json = base::parse_json(*text, file);
-  if (!json) return fail(ErrorCode::corrupt, json.error().message);
+  if (!json) return damaged_identity(json.error().message);
   const auto format = base::json_u64(*json, "format");
   if (format && *format > kFormatVersion)
     return fail(ErrorCode::invalid, path_ + ": was written in format " + std::to_string(*format) + ", this Tarn knows up to " +
@@ -128,16 +136,26 @@ Result<void> DiskDirectory::load_or_make_identity(std::uint64_t weight, bool cre
   const std::string store = base::json_string(*json, "store").value_or("");
   const auto store_id = store.empty() ? base::Uuid() : base::Uuid::parse(store);
   const auto saved_weight = base::json_u64(*json, "weight");
-  if (!format || !id || !store_id || !saved_weight || *saved_weight == 0) return fail(ErrorCode::corrupt, file + ": does not describe a disk");
-  identity_ = {*id, *store_id, *saved_weight};
+  if (!format || !id || !store_id || !saved_weight || *saved_weight == 0) return damaged_identity(file + " does not describe a disk");
+  const auto* saved_disks = json->get_object().if_contains("disks");
+  auto store_disks = disk_set_from_json(saved_disks == nullptr ? base::Json() : *saved_disks);
+  if (!store_disks) base::log_warn(file + ": its list of the store's disks is damaged; a disk that is missing may not be missed");
+  identity_ = {*id, *store_id, *saved_weight, std::move(store_disks).value_or(DiskSet())};
   return {};
 }
 
-Result<void> DiskDirectory::set_store(const base::Uuid& store_id) {
-  if (identity_.store_id == store_id) return {};
+Result<void> DiskDirectory::set_store(const base::Uuid& store_id, const DiskSet& store_disks) {
+  if (identity_.store_id == store_id) {
+    if (identity_.store_disks == store_disks) return {};
+    identity_.store_disks = store_disks;
+    // A full or read-only disk can still be read: what it knows of the others is then as it was.
+    if (const auto written = write_identity(); !written) base::log_warn(written.error().message);
+    return {};
+  }
   if (!identity_.store_id.is_nil())
     return fail(ErrorCode::invalid, path_ + ": belongs to store " + identity_.store_id.to_string() + ", not to " + store_id.to_string());
   identity_.store_id = store_id;
+  identity_.store_disks = store_disks;
   return write_identity();
 }
 
@@ -147,6 +165,7 @@ Result<void> DiskDirectory::write_identity() {
   json["disk"] = identity_.id.to_string();
   json["store"] = identity_.store_id.is_nil() ? std::string() : identity_.store_id.to_string();
   json["weight"] = identity_.weight;
+  if (!identity_.store_disks.empty()) json["disks"] = disk_set_to_json(identity_.store_disks);
   TARN_CHECK(base::write_text_file(fs_, path_ + "/disk.json", base::pretty_json(json)));
   return fs_.sync_directory(path_);
 }

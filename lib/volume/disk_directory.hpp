@@ -1,7 +1,7 @@
 // disk_directory.hpp - who a disk's directory belongs to: its identity (disk.json) and its user (lock).
 // Level 2 (volume). One thread at a time.
 //
-//   <dir>/disk.json   {"format": 1, "disk": uuid, "store": uuid or "", "weight": bytes}
+//   <dir>/disk.json   {"format": 1, "disk": uuid, "store": uuid or "", "weight": bytes, "disks": [those of the store]}
 //   <dir>/lock        flock(2) while in use; {"pid", "host", "boot", "clean"}: who, under which boot of the machine, and
 //                     whether it ended with everything on stable storage
 //   <dir>/volumes/    NNNNNNNN.tar
@@ -16,6 +16,7 @@
 
 #include "base/file.hpp"
 #include "base/uuid.hpp"
+#include "volume/disk_set.hpp"
 
 namespace tarn::volume {
 
@@ -25,6 +26,7 @@ struct DiskIdentity {
   base::Uuid id;
   base::Uuid store_id;  ///< nil: not stamped yet
   std::uint64_t weight = 0;
+  DiskSet store_disks;  ///< of its store, itself included, as far as it has seen them; empty: never opened with others
 };
 
 class DiskDirectory {
@@ -39,7 +41,8 @@ class DiskDirectory {
   [[nodiscard]] std::string index_path() const { return path_ + "/index"; }
   [[nodiscard]] std::string volumes_path() const { return path_ + "/volumes"; }
   [[nodiscard]] const DiskIdentity& identity() const noexcept { return identity_; }
-  [[nodiscard]] Result<void> set_store(const base::Uuid& store_id);
+  /// Notes the store that the disk belongs to and the store's disks. @errors invalid: it belongs to another store.
+  [[nodiscard]] Result<void> set_store(const base::Uuid& store_id, const DiskSet& store_disks = {});
 
   /// Whether what the last user wrote can be trusted to be there: it closed cleanly, or the machine has not been
   /// restarted since (then the page cache kept what a killed process wrote).

@@ -91,6 +91,38 @@ class Life(TemporaryTest):
         self.assertEqual(len(store.keys("tarn://raw/")), 30)
         self.assertEqual(store.stop(), OK)
 
+    def test_a_disk_that_is_left_out_is_missed(self):
+        store = self.start(dirs=("a-{rank}", "b-{rank}")).wait_ready()
+        disks = {disk["directory"]: disk["id"] for disk in json.loads(store.ok("status", "--json"))["map"]["disks"]}
+        self.assertEqual(store.stop(), OK)
+        self.assertNotIn("warning", store.err.read_text())
+        last = RANKS - 1
+        (self.work / f"b-{last}").rename(self.work / "away")
+        left = self.work / f"b-{last}"
+        for name in ["a-{rank}", "b-{rank}"]:
+            for file in self.work.glob(name.replace("{rank}", "*") + "/disk.json"):
+                self.assertEqual(sorted(entry["disk"] for entry in json.loads(file.read_text())["disks"]), sorted(disks.values()))
+        for _ in range(2):  # it is not forgotten by the run that misses it
+            store = self.start(dirs=("a-{rank}",)).wait_ready()
+            self.assertEqual(store.stop(), OK)
+            text = store.err.read_text()
+            self.assertEqual(text.count("is missing"), RANKS, text)
+            self.assertRegex(text, rf"disk {disks[str(left)]} \(last seen at \S+:{re.escape(str(left))}\) is missing: objects that lie on it are not found")
+        (self.work / "away").rename(self.work / f"b-{last}")
+        store = self.start(dirs=("b-{rank}", "a-{rank}")).wait_ready()
+        self.assertEqual(store.stop(), OK)
+        self.assertNotIn("warning", store.err.read_text())
+
+    def test_disks_that_do_not_know_the_others_open_in_silence(self):
+        self.assertEqual(self.start(dirs=("a-{rank}", "b-{rank}")).wait_ready().stop(), OK)
+        for file in self.work.glob("?-*/disk.json"):
+            fields = json.loads(file.read_text())
+            del fields["disks"]
+            file.write_text(json.dumps(fields))
+        store = self.start(dirs=("a-{rank}",)).wait_ready()
+        self.assertEqual(store.stop(), OK)
+        self.assertNotIn("warning", store.err.read_text())
+
     def test_a_base_port(self):
         with socket.create_server(("127.0.0.1", 0)) as probe:
             base = probe.getsockname()[1]

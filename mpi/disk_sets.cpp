@@ -1,0 +1,56 @@
+#include "mpi/disk_sets.hpp"
+
+#include <algorithm>
+#include <set>
+#include <string>
+#include <utility>
+
+#include "base/codec.hpp"
+#include "base/error.hpp"
+#include "base/hash.hpp"
+#include "base/json.hpp"
+#include "base/log.hpp"
+#include "mpi/wire.hpp"
+
+namespace tarn::mpi {
+
+namespace {
+
+constexpr std::size_t kWarningsMax = 8;
+
+}  // namespace
+
+Result<volume::DiskSet> exchange_known_disks(Collectives& collectives, const object::LocalStore* local) {
+  const auto mine = local != nullptr ? local->known_disks() : volume::DiskSet();
+  const std::string text = mine.empty() ? std::string() : base::pretty_json(volume::disk_set_to_json(mine));
+  base::Encoder encoder;
+  encoder.u64(mine.empty() ? 0 : base::xxh3_64(text));
+  TARN_TRY(const auto hashes, collectives.all_gather(encoder.bytes()));
+  volume::DiskSet all;
+  std::set<std::uint64_t> seen{0};
+  for (std::size_t rank = 0; rank < hashes.size(); ++rank) {
+    if (!seen.insert(base::Decoder(hashes[rank]).u64()).second) continue;
+    TARN_TRY(const auto bytes, collectives.broadcast(static_cast<RankId>(rank), std::as_bytes(std::span(text.data(), text.size()))));
+    const auto json = base::parse_json({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, "a rank's list of disks");
+    const auto theirs = json ? volume::disk_set_from_json(*json) : std::nullopt;
+    if (!theirs) return fail(malformed("a rank's list of disks"));
+    all = volume::merged(std::move(all), *theirs);
+  }
+  return all;
+}
+
+volume::DiskSet present_disks(const placement::StoreMap& map) {
+  volume::DiskSet present;
+  for (const auto& disk : map.disks) present.push_back({disk.id, disk.weight, map.ranks[static_cast<std::size_t>(disk.rank)].host, disk.directory});
+  return present;  // the map has them by id
+}
+
+void warn_about_missing_disks(const volume::DiskSet& missing) {
+  for (std::size_t i = 0; i < std::min(missing.size(), kWarningsMax); ++i)
+    base::log_warn("disk " + missing[i].id.to_string() + " (last seen at " + missing[i].host + ":" + missing[i].directory +
+                   ") is missing: objects that lie on it are not found; open the store with all of its directories to read them");
+  if (missing.size() > kWarningsMax)
+    base::log_warn(std::to_string(missing.size() - kWarningsMax) + " more disks are missing, " + std::to_string(missing.size()) + " in all");
+}
+
+}  // namespace tarn::mpi

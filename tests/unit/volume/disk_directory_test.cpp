@@ -1,0 +1,87 @@
+// disk.json: who a disk is, and which other disks its store has.
+#include <catch2/catch.hpp>
+
+#include <fstream>
+#include <string>
+
+#include "base/json.hpp"
+#include "support/temporary_directory.hpp"
+#include "volume/disk_directory.hpp"
+
+using namespace tarn;
+using namespace tarn::tests;
+using namespace tarn::volume;
+
+namespace {
+
+std::string read(const std::string& path) {
+  std::ifstream file(path);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+void write(const std::string& path, const std::string& text) {
+  std::ofstream(path) << text;
+}
+
+SeenDisk disk_at(const std::string& directory) {
+  return {base::Uuid::random(), 1000, "nid001", directory};
+}
+
+}  // namespace
+
+TEST_CASE("DiskSet: union and difference by id; what the first says about a disk counts", "[volume]") {
+  const SeenDisk a = disk_at("/a"), b = disk_at("/b");
+  SeenDisk moved = a;
+  moved.directory = "/elsewhere";
+  const DiskSet both = merged(DiskSet{a}, DiskSet{b});
+  REQUIRE(both.size() == 2);
+  CHECK(both[0].id < both[1].id);
+  CHECK(merged(DiskSet{moved}, both).size() == 2);
+  CHECK(without(merged(DiskSet{moved}, both), DiskSet{b}) == DiskSet{moved});
+  CHECK(without(both, both).empty());
+  CHECK(disk_set_from_json(disk_set_to_json(both)) == both);
+  CHECK(disk_set_from_json({}) == DiskSet());
+  CHECK_FALSE(disk_set_from_json(base::JsonArray{base::JsonObject{{"disk", "nonsense"}}}));
+}
+
+TEST_CASE("DiskDirectory: the store's disks are remembered, also when they change", "[volume]") {
+  const TemporaryDirectory directory;
+  auto& fs = base::posix_file_system();
+  const auto store = base::Uuid::random();
+  const DiskSet one{disk_at("/scratch/tarn-0")};
+  const DiskSet two = merged(one, {disk_at("/scratch/not utf-8 \xff")});
+  for (const DiskSet& set : {one, two}) {
+    {
+      auto opened = DiskDirectory::open(fs, directory.file("d"), 1000);
+      REQUIRE(opened);
+      REQUIRE((*opened)->set_store(store, set));
+    }
+    const auto again = DiskDirectory::open(fs, directory.file("d"), 0);
+    INFO((again ? std::string() : again.error().message));
+    REQUIRE(again);
+    CHECK((*again)->identity().store_id == store);
+    CHECK((*again)->identity().store_disks.size() == set.size());
+    CHECK(without((*again)->identity().store_disks, set).empty());
+  }
+}
+
+TEST_CASE("DiskDirectory: a disk.json without the store's disks opens; one that is damaged is refused with the remedy", "[volume]") {
+  const TemporaryDirectory directory;
+  auto& fs = base::posix_file_system();
+  const std::string file = directory.file("d") + "/disk.json";
+  const auto open = [&] { return DiskDirectory::open(fs, directory.file("d"), 1000); };
+  REQUIRE(open());
+  const std::string old = read(file);
+  CHECK(old.find("disks") == std::string::npos);
+  CHECK((*open())->identity().store_disks.empty());
+  write(file, old.substr(0, old.rfind('}')) + R"(, "disks": [{"disk": 7}]})");  // only the list is damaged
+  REQUIRE(open());
+  CHECK((*open())->identity().store_disks.empty());
+  for (const std::string& text : {old.substr(0, old.size() / 2), std::string("[]"), std::string()}) {
+    write(file, text);
+    const auto opened = open();
+    REQUIRE_FALSE(opened);
+    CHECK(opened.error().code == ErrorCode::corrupt);
+    CHECK(opened.error().message.find(file) != std::string::npos);
+    CHECK(opened.error().message.find("write it anew") != std::string::npos);
+  }
+}
