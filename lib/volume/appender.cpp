@@ -33,7 +33,7 @@ SoloFile::~SoloFile() {
 Result<void> SoloFile::write(std::span<const std::byte> bytes) {
   TARN_ASSERT(file_ != nullptr);
   TARN_CHECK(headroom_.take(bytes.size()));
-  TARN_CHECK(file_->write_at(data_offset_ + size_bytes_, bytes));
+  TARN_CHECK(trouble_.watch(file_->write_at(data_offset_ + size_bytes_, bytes)));
   size_bytes_ += bytes.size();
   return {};
 }
@@ -49,7 +49,7 @@ Result<void> SoloFile::finish() {
   if (finished_) return {};
   const std::uint64_t padding = tar::padded(size_bytes_) - size_bytes_;
   const std::array<std::span<const std::byte>, 2> end{std::span(kZeros).first(padding), std::span(kZeros)};
-  TARN_CHECK(file_->write_at(data_offset_ + size_bytes_, end));
+  TARN_CHECK(trouble_.watch(file_->write_at(data_offset_ + size_bytes_, end)));
   file_.reset();
   finished_ = true;
   return {};
@@ -66,21 +66,34 @@ Appender::Appender(base::FileSystem& fs, std::string directory, const base::Uuid
       pending_(pending),
       next_volume_(start.next_volume),
       sequence_(start.sequence) {
-  // Volumes beyond the number of lanes stay as they are, open but not written; they hold what they hold.
-  std::size_t next_lane = 0;
-  for (const auto& [volume, end] : start.open_volumes) {
-    if (next_lane == lanes_.size()) break;
-    auto file = fs_.open(volume_file_path(directory_, volume), base::OpenMode::read_write);
-    if (!file) {
-      base::log_warn(file.error().message);
-      continue;
-    }
-    Lane& lane = lanes_[next_lane++];
-    lane.file = std::move(*file);
-    lane.volume = volume;
-    lane.end = end;
-    cache_.put(volume, lane.file);
+  std::vector<std::pair<std::uint64_t, std::uint64_t>> by_end;  // end, volume
+  for (const auto& [volume, end] : start.open_volumes) by_end.emplace_back(end, volume);
+  std::sort(by_end.begin(), by_end.end());
+  std::size_t taken = 0;
+  for (const auto& [end, volume] : by_end) {
+    Lane& lane = lanes_[std::min(taken, kLanes - 1)];
+    if (const auto opened = taken < kLanes ? take_up(lane, volume, end) : seal(lane, volume, end); opened)
+      ++taken;
+    else
+      base::log_warn(opened.error().message);  // it stays as it is, open but not written
   }
+}
+
+Result<void> Appender::take_up(Lane& lane, std::uint64_t volume, std::uint64_t end) {
+  TARN_TRY(lane.file, fs_.open(volume_file_path(directory_, volume), base::OpenMode::read_write));
+  lane.volume = volume;
+  lane.end = end;
+  cache_.put(volume, lane.file);
+  return {};
+}
+
+/// What a crash has left beyond the number of lanes: nobody would ever write it.
+Result<void> Appender::seal(Lane& lane, std::uint64_t volume, std::uint64_t end) {
+  TARN_TRY(const auto file, fs_.open(volume_file_path(directory_, volume), base::OpenMode::read_write));
+  TARN_CHECK(trouble_.watch(file->write_at(end, std::span<const std::byte>(kZeros))));
+  lane.retired[volume] = VolumeState{VolumeKind::sealed, end, 0};
+  note_unsynced(volume);
+  return {};
 }
 
 /// A lane in the hands of one writer.
@@ -131,7 +144,7 @@ Result<void> Appender::prepare_lane(Lane& lane, std::uint64_t member_bytes) {
   return {};
 }
 
-Result<Record> Appender::append(Member& member, std::span<const std::byte> data) {
+Result<Record> Appender::write_member(Member& member, std::span<const std::byte> data) {
   if (member.kind == MemberKind::object) TARN_CHECK(headroom_.take(tar::padded(data.size()) + kHeaderBytesMax));
   const LaneHold lane = choose_lane();
   TARN_CHECK(prepare_lane(*lane, tar::padded(data.size()) + kHeaderBytesMax));
@@ -159,11 +172,12 @@ Result<Record> Appender::append(Member& member, std::span<const std::byte> data)
   return record;
 }
 
-Result<std::unique_ptr<SoloFile>> Appender::create_solo(const Member& member) {
+Result<std::unique_ptr<SoloFile>> Appender::open_solo(const Member& member) {
   const std::uint64_t volume = next_volume_.fetch_add(1);
   Member as_solo = member;
   as_solo.solo = true;
-  std::unique_ptr<SoloFile> solo(new SoloFile(fs_, headroom_, volume_file_path(directory_, volume) + ".tmp", volume, solo_data_offset(as_solo)));
+  std::unique_ptr<SoloFile> solo(
+      new SoloFile(fs_, headroom_, trouble_, volume_file_path(directory_, volume) + ".tmp", volume, solo_data_offset(as_solo)));
   auto file = fs_.open(solo->temporary_path_, base::OpenMode::create_new);
   if (!file) {
     solo->committed_ = true;  // there is nothing to remove
@@ -174,7 +188,11 @@ Result<std::unique_ptr<SoloFile>> Appender::create_solo(const Member& member) {
 }
 
 Result<Record> Appender::commit_solo(SoloFile& solo, Member& member) {
-  TARN_CHECK(solo.finish());
+  TARN_CHECK(solo.finish());  // keeps its own account
+  return trouble_.watch(name_solo(solo, member));
+}
+
+Result<Record> Appender::name_solo(SoloFile& solo, Member& member) {
   TARN_TRY(const auto file, fs_.open(solo.temporary_path_, base::OpenMode::read_write));
   member.size_bytes = solo.size_bytes_;
   member.solo = true;
@@ -215,7 +233,7 @@ void Appender::note_unsynced(std::uint64_t volume) {
   unsynced_.push_back(volume);
 }
 
-Result<void> Appender::sync() {
+Result<void> Appender::sync_files() {
   std::vector<std::shared_ptr<const base::File>> files;
   std::vector<std::uint64_t> volumes;
   for (Lane& lane : lanes_) {

@@ -27,6 +27,7 @@
 #include "volume/index.hpp"
 #include "volume/member.hpp"
 #include "volume/pending.hpp"
+#include "volume/write_trouble.hpp"
 
 namespace tarn::volume {
 
@@ -49,11 +50,12 @@ class SoloFile {
 
  private:
   friend class Appender;
-  SoloFile(base::FileSystem& fs, Headroom& headroom, std::string temporary_path, std::uint64_t volume, std::size_t data_offset)
-      : fs_(fs), headroom_(headroom), temporary_path_(std::move(temporary_path)), volume_(volume), data_offset_(data_offset) {}
+  SoloFile(base::FileSystem& fs, Headroom& headroom, WriteTrouble& trouble, std::string temporary_path, std::uint64_t volume, std::size_t data_offset)
+      : fs_(fs), headroom_(headroom), trouble_(trouble), temporary_path_(std::move(temporary_path)), volume_(volume), data_offset_(data_offset) {}
 
   base::FileSystem& fs_;
   Headroom& headroom_;
+  WriteTrouble& trouble_;
   const std::string temporary_path_;
   const std::uint64_t volume_;
   const std::size_t data_offset_;
@@ -64,7 +66,8 @@ class SoloFile {
 
 class Appender {
  public:
-  /// Where recovery found that writing goes on.
+  /// Where recovery found that writing goes on: in as many open volumes as there are lanes, those with the most room;
+  /// the others are sealed.
   struct Start {
     std::uint64_t next_volume = 1;
     std::uint64_t sequence = 0;                           ///< the last one that was used
@@ -75,10 +78,10 @@ class Appender {
 
   /// Writes a member into a shared volume; fills in its sequence. The change is pending when it returns.
   /// @cost one pwritev.  @errors no_space, io: nothing has changed then.
-  [[nodiscard]] Result<Record> append(Member& member, std::span<const std::byte> data);
+  [[nodiscard]] Result<Record> append(Member& member, std::span<const std::byte> data) { return trouble_.watch(write_member(member, data)); }
 
   /// @errors no_space, io.
-  [[nodiscard]] Result<std::unique_ptr<SoloFile>> create_solo(const Member& member);
+  [[nodiscard]] Result<std::unique_ptr<SoloFile>> create_solo(const Member& member) { return trouble_.watch(open_solo(member)); }
   /// Names a finished solo volume; fills in the member's sequence. @cost a write of a few KiB and a rename.
   [[nodiscard]] Result<Record> commit_solo(SoloFile& solo, Member& member);
 
@@ -91,7 +94,9 @@ class Appender {
   [[nodiscard]] Cut cut();
 
   /// fdatasync of everything written since the last sync, and of the directory.
-  [[nodiscard]] Result<void> sync();
+  [[nodiscard]] Result<void> sync() { return trouble_.watch(sync_files()); }
+  /// Which writes the operating system has refused; empty: none.
+  [[nodiscard]] std::string trouble() const { return trouble_.text(); }
   /// Removes volumes that never got a member. No appends after this.
   void close();
 
@@ -108,6 +113,13 @@ class Appender {
   };
   static constexpr std::size_t kLanes = 8;
 
+  [[nodiscard]] Result<Record> write_member(Member& member, std::span<const std::byte> data);
+  [[nodiscard]] Result<std::unique_ptr<SoloFile>> open_solo(const Member& member);
+  [[nodiscard]] Result<Record> name_solo(SoloFile& solo, Member& member);
+  [[nodiscard]] Result<void> sync_files();
+  [[nodiscard]] Result<void> take_up(Lane& lane, std::uint64_t volume, std::uint64_t end);
+  [[nodiscard]] Result<void> seal(Lane& lane, std::uint64_t volume, std::uint64_t end);
+
   class LaneHold;
   [[nodiscard]] LaneHold choose_lane();
   [[nodiscard]] Result<void> prepare_lane(Lane& lane, std::uint64_t member_bytes);
@@ -119,6 +131,7 @@ class Appender {
   const base::Uuid disk_;
   const std::uint64_t volume_bytes_max_;
   Headroom headroom_;
+  WriteTrouble trouble_;
   FileCache& cache_;
   Pending& pending_;
   std::atomic<std::uint64_t> next_volume_;

@@ -109,6 +109,7 @@ bool Disk::verified(std::uint64_t sequence) const noexcept {
 
 std::string Disk::trouble() const {
   std::string text = committer_->trouble();
+  if (const std::string writes = appender_->trouble(); !writes.empty()) text += (text.empty() ? "" : "; ") + writes;
   for (const auto& one : found_troubles_) text += (text.empty() ? "" : "; ") + one;
   return text;
 }
