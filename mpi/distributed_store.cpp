@@ -135,10 +135,10 @@ Result<ObjectInfo> DistributedStore::head(const ObjectName& name) {
   return std::move(stored.info);
 }
 
-Result<void> DistributedStore::remove(const ObjectName& name) {
+Result<void> DistributedStore::remove(const ObjectName& name, const std::optional<Checksum>& version) {
   TARN_CHECK(check(name));
   const Home at = home(name);
-  return is_here(at) ? parts_.local->remove(at.disk, name) : parts_.client.remove(at, name);
+  return is_here(at) ? parts_.local->remove(at.disk, name, version) : parts_.client.remove(at, name, version);
 }
 
 Result<ListPage> DistributedStore::list(std::string_view bucket, const ListOptions& options) {

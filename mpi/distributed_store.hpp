@@ -53,7 +53,7 @@ class DistributedStore final : public object::ObjectService {
   [[nodiscard]] Result<std::unique_ptr<object::ObjectReader>> open(const ObjectName& name) override;
   [[nodiscard]] Result<ObjectInfo> head(const ObjectName& name) override;
   [[nodiscard]] Result<std::unique_ptr<ObjectWriter>> create(const ObjectName& name, const PutOptions& options, std::uint64_t size_hint) override;
-  [[nodiscard]] Result<void> remove(const ObjectName& name) override;
+  [[nodiscard]] Result<void> remove(const ObjectName& name, const std::optional<Checksum>& version) override;
   [[nodiscard]] Result<ListPage> list(std::string_view bucket, const ListOptions& options) override;
   [[nodiscard]] Result<std::vector<BucketInfo>> buckets() override { return parts_.buckets.list(); }
   [[nodiscard]] Result<void> create_bucket(std::string_view bucket) override { return parts_.buckets.create(bucket); }

@@ -128,7 +128,9 @@ void ObjectHandlers::add_to(PeerService& service) {
   service.on(Op::remove, RunOn::data, [this](Request r) {
     Decoder decoder(r.body());
     const auto target = decode_target(decoder);
-    answer_void(r, decoder.complete() ? store_.remove(target.disk, target.name) : Result<void>(fail(malformed("a name"))));
+    std::optional<Checksum> version;
+    if (!decoder.rest().empty()) version = decode_checksum(decoder);
+    answer_void(r, decoder.complete() ? store_.remove(target.disk, target.name, version) : Result<void>(fail(malformed("a name"))));
   });
   service.on(Op::list, RunOn::data, [this](Request r) { list(std::move(r)); });
 }

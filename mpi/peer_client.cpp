@@ -134,8 +134,10 @@ Result<std::unique_ptr<ObjectWriter>> PeerClient::create(Home home, const Object
   return std::make_unique<PeerWriter>(*this, home.rank, session, credit);
 }
 
-Result<void> PeerClient::remove(Home home, const ObjectName& name) {
-  TARN_CHECK(caller_.call(home.rank, Op::remove, begin_object_message(home.disk, name)));
+Result<void> PeerClient::remove(Home home, const ObjectName& name, const std::optional<Checksum>& version) {
+  auto message = begin_object_message(home.disk, name);
+  if (version) message.raw(std::as_bytes(std::span(*version)));
+  TARN_CHECK(caller_.call(home.rank, Op::remove, std::move(message)));
   return {};
 }
 

@@ -52,7 +52,7 @@ class PeerClient {
   [[nodiscard]] Result<std::unique_ptr<object::ObjectReader>> open_reader(Home home, const ObjectName& name);
   [[nodiscard]] Result<ObjectInfo> put(Home home, const ObjectName& name, std::span<const std::byte> bytes, const PutOptions& options);
   [[nodiscard]] Result<std::unique_ptr<ObjectWriter>> create(Home home, const ObjectName& name, const PutOptions& options, std::uint64_t size_hint);
-  [[nodiscard]] Result<void> remove(Home home, const ObjectName& name);
+  [[nodiscard]] Result<void> remove(Home home, const ObjectName& name, const std::optional<Checksum>& version);
   /// One message's worth of extents, at most kFetchBatchBytesMax; finish with Caller::finish().
   [[nodiscard]] std::shared_ptr<Call> start_fetch(RankId rank, std::span<const WireExtent> extents, std::span<std::byte> target);
 

@@ -115,7 +115,7 @@ Result<ListPage> Store::list(std::string_view bucket, const ListOptions& options
   return guarded(impl_.get(), [&] { return impl_->store().list(bucket, options); });
 }
 Result<void> Store::remove(const ObjectName& name) {
-  return guarded(impl_.get(), [&] { return impl_->store().remove(name); });
+  return guarded(impl_.get(), [&] { return impl_->store().remove(name, std::nullopt); });
 }
 Result<RankId> Store::owner(const ObjectName& name) const {
   return guarded(impl_.get(), [&]() -> Result<RankId> { return impl_->store().locate(name.bucket, name.key).owner; });

@@ -97,12 +97,18 @@ void encode(Encoder& encoder, const ObjectInfo& info) {
   encode_map(encoder, info.user_metadata);
 }
 
+Checksum decode_checksum(Decoder& decoder) {
+  Checksum checksum{};
+  const auto bytes = decoder.raw(checksum.size());
+  std::transform(bytes.begin(), bytes.end(), checksum.begin(), [](std::byte b) { return static_cast<std::uint8_t>(b); });
+  return checksum;
+}
+
 ObjectInfo decode_info(Decoder& decoder) {
   ObjectInfo info;
   info.key = decoder.text();
   info.size_bytes = decoder.u64();
-  const auto checksum = decoder.raw(info.checksum.size());
-  std::transform(checksum.begin(), checksum.end(), info.checksum.begin(), [](std::byte b) { return static_cast<std::uint8_t>(b); });
+  info.checksum = decode_checksum(decoder);
   info.modified_ns = decoder.i64();
   info.content_type = decoder.text();
   info.user_metadata = decode_map(decoder);

@@ -40,7 +40,7 @@ enum class Op : std::uint8_t {
   put_commit,     ///< session -> info
   put_abort,      ///< session ->
   touch,          ///< sessions that are still in use ->
-  remove,         ///< disk, name ->
+  remove,         ///< disk, name, perhaps a checksum ->
   list,           ///< bucket, options -> page
   stats,          ///< -> numbers of this rank
   bucket_create,  ///< to rank 0: name ->
@@ -73,6 +73,7 @@ void encode(base::Encoder& encoder, const ObjectName& name);
 [[nodiscard]] ObjectName decode_name(base::Decoder& decoder);
 void encode(base::Encoder& encoder, const PutOptions& options);
 [[nodiscard]] PutOptions decode_put_options(base::Decoder& decoder);
+[[nodiscard]] Checksum decode_checksum(base::Decoder& decoder);
 void encode(base::Encoder& encoder, const ObjectInfo& info);
 [[nodiscard]] ObjectInfo decode_info(base::Decoder& decoder);
 void encode(base::Encoder& encoder, const object::StoredObject& stored);

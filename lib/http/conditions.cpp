@@ -46,6 +46,14 @@ bool lists_tag(std::string_view field, std::string_view etag) {
   return false;
 }
 
+/// If-Match, or If-Unmodified-Since without it.
+bool is_version_asked_for(const RequestHead& head, std::string_view etag, std::int64_t modified_s) {
+  if (const auto tags = head.find("If-Match")) return lists_tag(*tags, etag);
+  const auto since = head.find("If-Unmodified-Since");
+  const auto time_s = since ? parse_seconds(*since) : std::nullopt;
+  return !time_s || modified_s <= *time_s;
+}
+
 }  // namespace
 
 ResolvedRange resolve_range(std::string_view field, std::uint64_t size_bytes) {
@@ -72,17 +80,22 @@ ResolvedRange resolve_range(std::string_view field, std::uint64_t size_bytes) {
 
 Condition evaluate_conditions(const RequestHead& head, std::string_view etag, std::int64_t modified_ns) {
   const std::int64_t modified_s = modified_ns / kSecond;
-  if (const auto tags = head.find("If-Match")) {
-    if (!lists_tag(*tags, etag)) return Condition::failed;
-  } else if (const auto since = head.find("If-Unmodified-Since")) {
-    if (const auto time_s = parse_seconds(*since); time_s && modified_s > *time_s) return Condition::failed;
-  }
+  if (!is_version_asked_for(head, etag, modified_s)) return Condition::failed;
   if (const auto tags = head.find("If-None-Match")) {
     if (lists_tag(*tags, etag)) return Condition::not_modified;
   } else if (const auto since = head.find("If-Modified-Since")) {
     if (const auto time_s = parse_seconds(*since); time_s && modified_s <= *time_s) return Condition::not_modified;
   }
   return Condition::go_on;
+}
+
+bool change_allowed(const RequestHead& head, std::string_view etag, std::int64_t modified_ns) {
+  const auto others = head.find("If-None-Match");
+  return is_version_asked_for(head, etag, modified_ns / kSecond) && !(others && lists_tag(*others, etag));
+}
+
+bool change_of_nothing_allowed(const RequestHead& head) {
+  return !head.find("If-Match");
 }
 
 bool if_range_holds(const RequestHead& head, std::string_view etag, std::int64_t modified_ns) {

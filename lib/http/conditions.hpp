@@ -1,4 +1,4 @@
-// conditions.hpp - Range and the If-* fields of a GET or HEAD (RFC 9110, 13 and 14).
+// conditions.hpp - Range and the If-* fields (RFC 9110, 13 and 14).
 // Level 5 (http). Pure.
 #pragma once
 
@@ -31,6 +31,10 @@ enum class Condition : std::uint8_t { go_on, not_modified, failed };
 /// If-Match, If-None-Match, If-Modified-Since, If-Unmodified-Since, in the order of RFC 9110, 13.2.2.
 /// @param etag  with its quotes.
 [[nodiscard]] Condition evaluate_conditions(const RequestHead& head, std::string_view etag, std::int64_t modified_ns);
+/// Whether the fields above that count for a method that changes something allow it: RFC 9110, 13.2.1.
+[[nodiscard]] bool change_allowed(const RequestHead& head, std::string_view etag, std::int64_t modified_ns);
+/// The same of an object that is not there.
+[[nodiscard]] bool change_of_nothing_allowed(const RequestHead& head);
 /// Whether the Range holds for this version: there is no If-Range, or it names this ETag or time.
 [[nodiscard]] bool if_range_holds(const RequestHead& head, std::string_view etag, std::int64_t modified_ns);
 

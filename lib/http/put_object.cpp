@@ -11,6 +11,7 @@
 #include "base/error.hpp"
 #include "base/limits.hpp"
 #include "http/body_checks.hpp"
+#include "http/conditions.hpp"
 #include "http/object_fields.hpp"
 #include "http/redirect_rule.hpp"
 #include "http/routes.hpp"
@@ -140,16 +141,36 @@ Task<> put_object(Exchange& exchange) {
   co_await store_in_pieces(exchange, std::move(*upload));
 }
 
-Task<> remove_object(Exchange& exchange) {
-  // The test and the removal would have to be one step of the owner: better not removed than removed against the condition.
-  for (const std::string_view name : {"If-Match", "If-None-Match", "If-Unmodified-Since"})
-    if (exchange.head.find(name))
-      co_return co_await exchange.refuse(
-          s3::ApiError{501, "NotImplemented", "a DELETE with the field '" + std::string(name) + "' is not something this version does"});
+namespace {
+
+/// Looks, compares, and has the owner remove the version that was looked at and no other. @errors aborted: against the condition.
+Result<void> remove_on_condition(object::ObjectService& service, const RequestHead& head, const ObjectName& name) {
+  const auto refused = [&] { return fail(ErrorCode::aborted, name.bucket + "/" + name.key + " is not as the request's conditions ask"); };
+  const auto info = service.head(name);
+  if (!info && info.error().code == ErrorCode::not_found && !change_of_nothing_allowed(head)) return refused();
+  if (!info) return fail(info.error());
+  if (!change_allowed(head, s3::etag_of(info->checksum), info->modified_ns)) return refused();
+  auto removed = service.remove(name, info->checksum);
+  // Whoever removed it meanwhile was first, like whoever replaced it.
+  if (!removed && removed.error().code == ErrorCode::not_found && !change_of_nothing_allowed(head)) return refused();
+  return removed;
+}
+
+Task<Result<void>> remove_as_asked(Exchange& exchange) {
   auto& service = exchange.server.service;
   const ObjectName& name = exchange.target.name;
-  auto remove = [&service, name] { return service.remove(name); };
-  const auto removed = co_await exchange.call(service.locate(name.bucket, name.key).here, std::move(remove));
+  const auto& head = exchange.head;
+  if (head.find("If-Match") || head.find("If-None-Match") || head.find("If-Unmodified-Since"))  // waits for others also when it is here
+    return exchange.blocking([&service, &head, name] { return remove_on_condition(service, head, name); });
+  return exchange.call(service.locate(name.bucket, name.key).here, [&service, name] { return service.remove(name, std::nullopt); });
+}
+
+}  // namespace
+
+Task<> remove_object(Exchange& exchange) {
+  const auto removed = co_await remove_as_asked(exchange);
+  if (!removed && removed.error().code == ErrorCode::aborted)
+    co_return co_await exchange.refuse(s3::ApiError{412, "PreconditionFailed", removed.error().message});
   if (!removed && removed.error().code != ErrorCode::not_found) co_return co_await exchange.refuse(removed.error());
   exchange.begin_response(204);  // also when there was none: S3's rule
   co_await exchange.send(std::string_view());

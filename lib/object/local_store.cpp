@@ -49,8 +49,8 @@ class LocalStore::Impl {
   base::FileSystem* fs = nullptr;
   const std::shared_ptr<WriterMemory> writer_memory = std::make_shared<WriterMemory>();  // writers may outlive the store
 
-  /// Whoever adds an object holds it shared, whoever adds or removes a bucket alone: no object gets into a bucket that
-  /// goes. Readers do not take it.
+  /// Whoever adds an object holds it shared, whoever adds or removes a bucket, or removes a certain version, alone: no object
+  /// gets into a bucket that goes. Readers do not take it.
   std::shared_mutex bucket_guard;
   mutable std::shared_mutex buckets_mutex;  // guards buckets; held for lookups and single changes only
   std::map<std::string, BucketInfo, std::less<>> buckets;
@@ -265,9 +265,13 @@ Result<std::unique_ptr<ObjectWriter>> LocalStore::create(std::uint32_t disk, con
   return std::make_unique<LocalWriter>(*on, impl_->writer_memory, name, options, size_hint, std::move(guard));
 }
 
-Result<void> LocalStore::remove(std::uint32_t disk, const ObjectName& name) {
+Result<void> LocalStore::remove(std::uint32_t disk, const ObjectName& name, const std::optional<Checksum>& version) {
   TARN_TRY(auto* const on, impl_->disk(disk));
-  TARN_CHECK(impl_->find(*on, name));
+  std::unique_lock guard(impl_->bucket_guard, std::defer_lock);
+  if (version) guard.lock();  // whoever puts holds it shared: no version comes between the look and the removal
+  TARN_TRY(const auto record, impl_->find(*on, name));
+  if (version && record.checksum != *version)
+    return fail(ErrorCode::aborted, full_name(name) + " is another version than the one to be removed; it stays");
   volume::Member member = new_member(name, {});
   member.kind = volume::MemberKind::deleted;
   TARN_CHECK(on->append(member, {}));

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -86,7 +87,8 @@ class LocalStore {
   [[nodiscard]] Result<ObjectInfo> put(std::uint32_t disk, const ObjectName& name, std::span<const std::byte> bytes, const PutOptions& options);
   [[nodiscard]] Result<std::unique_ptr<ObjectWriter>> create(std::uint32_t disk, const ObjectName& name, const PutOptions& options,
                                                              std::uint64_t size_hint);
-  [[nodiscard]] Result<void> remove(std::uint32_t disk, const ObjectName& name);
+  /// @param version  as in ObjectService::remove. @cost with one: waits for the puts that are in their last step.
+  [[nodiscard]] Result<void> remove(std::uint32_t disk, const ObjectName& name, const std::optional<Checksum>& version = std::nullopt);
   /// Index lookup. @errors not_found, bucket_not_found.
   [[nodiscard]] Result<StoredObject> find(std::uint32_t disk, const ObjectName& name) const;
   [[nodiscard]] Result<std::unique_ptr<ObjectReader>> open_reader(std::uint32_t disk, const ObjectName& name) const;

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -67,7 +68,8 @@ class ObjectService {
   [[nodiscard]] virtual Result<ObjectInfo> head(const ObjectName& name) = 0;
   /// size_hint: body size when known, UINT64_MAX otherwise (chooses between shared and solo volume).
   [[nodiscard]] virtual Result<std::unique_ptr<ObjectWriter>> create(const ObjectName& name, const PutOptions& options, std::uint64_t size_hint) = 0;
-  [[nodiscard]] virtual Result<void> remove(const ObjectName& name) = 0;
+  /// @param version  only if the object has this checksum at that moment. @errors also aborted: it has another one.
+  [[nodiscard]] virtual Result<void> remove(const ObjectName& name, const std::optional<Checksum>& version) = 0;
 
   // These talk to every rank that has disks: they block.
   [[nodiscard]] virtual Result<ListPage> list(std::string_view bucket, const ListOptions& options) = 0;

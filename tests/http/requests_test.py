@@ -173,6 +173,23 @@ class Ranges(WithServer):
         self.assertEqual(self.call("PUT", "/bucket/r0/cond", b"new", {"If-None-Match": "*"}).status, 501)
         self.assertEqual(self.call("GET", "/bucket/r0/cond").body, b"abc")
 
+    def test_a_removal_on_condition(self):
+        for rank in (0, 1):
+            path = f"/bucket/r{rank}/removed"
+            first = self.call("PUT", path, b"first").headers["ETag"]
+            second = self.call("PUT", path, b"second").headers["ETag"]
+            for headers in ({"If-Match": first}, {"If-Match": '"x"'}, {"If-None-Match": second}, {"If-None-Match": "*"}, {"If-Unmodified-Since": "Sat, 01 Jan 2000 00:00:00 GMT"}):
+                refused = self.call("DELETE", path, headers=headers)
+                self.assertEqual((refused.status, error_code(refused)), (412, "PreconditionFailed"), headers)
+                self.assertEqual(self.call("GET", path).body, b"second")
+            for headers in ({"If-Match": f"{first}, {second}"}, {"If-Match": "*"}, {"If-None-Match": first}, {"If-Unmodified-Since": "Fri, 01 Jan 2100 00:00:00 GMT"}, {"If-Modified-Since": "Fri, 01 Jan 2100 00:00:00 GMT"}):
+                self.assertEqual(self.call("PUT", path, b"second").status, 200)
+                self.assertEqual(self.call("DELETE", path, headers=headers).status, 204, headers)
+                self.assertEqual(self.call("GET", path).status, 404)
+            for headers, status in (({"If-Match": "*"}, 412), ({"If-Match": first}, 412), ({"If-None-Match": "*"}, 204), ({}, 204)):
+                self.assertEqual(self.call("DELETE", path, headers=headers).status, status)
+            self.assertEqual(error_code(self.call("DELETE", "/nobucket/k", headers={"If-Match": "*"})), "NoSuchBucket")
+
 
 class Buckets(WithServer):
     def test_a_buckets_life(self):

@@ -1,10 +1,12 @@
 #include <catch2/catch.hpp>
 
 #include <algorithm>
+#include <atomic>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "store_fixture.hpp"
@@ -140,4 +142,31 @@ TEST_CASE("LocalStore.open: a directory in use, of another store, of a newer for
   std::filesystem::create_directory(directory.file("d"));
   std::ofstream(directory.file("d") + "/disk.json") << R"({"format": 99, "disk": "", "store": "", "weight": 1})";
   CHECK(LocalStore::open({{directory.file("d")}, 0}).error().code == ErrorCode::invalid);
+}
+
+TEST_CASE("LocalStore.remove: one version only, whatever is put meanwhile", "[object][threads]") {
+  const TemporaryDirectory directory;
+  const auto store = open_store({directory.file("a")});
+  const ObjectName name{"bucket", "key"};
+  put(*store, "key", "old");
+  const Checksum old = store->find(0, name)->info.checksum;
+  put(*store, "key", "new");
+  CHECK(store->remove(0, name, old).error().code == ErrorCode::aborted);
+  CHECK(get(*store, "key") == "new");
+  REQUIRE(store->remove(0, name, store->find(0, name)->info.checksum));
+  CHECK(store->remove(0, name, old).error().code == ErrorCode::not_found);
+  // "old" comes and goes; "new" stays when it is put, since only "old" is ever removed.
+  std::atomic<bool> end{false};
+  std::thread remover([&] {
+    while (!end) (void)store->remove(0, name, old);
+  });
+  int lost = 0;
+  for (int i = 0; i < 2000; ++i) {
+    (void)store->put(0, name, bytes_of("old"), {});
+    (void)store->put(0, name, bytes_of("new"), {});
+    lost += get(*store, "key") == "new" ? 0 : 1;
+  }
+  end = true;
+  remover.join();
+  CHECK(lost == 0);
 }
