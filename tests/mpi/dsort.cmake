@@ -9,6 +9,6 @@ add_test(NAME mpi_dsort COMMAND mpi_dsort)
 # The same in real jobs, with other tools reading the output.
 add_executable(dsort_ranks ${CMAKE_CURRENT_LIST_DIR}/dsort_ranks.cpp)
 target_include_directories(dsort_ranks PRIVATE ${PROJECT_SOURCE_DIR}/lib)
-target_link_libraries(dsort_ranks PRIVATE tarn tarn_settings)
+target_link_libraries(dsort_ranks PRIVATE tarn tarn_settings ${TARN_TEST_RUNTIME})
 add_test(NAME mpi_dsort_ranks COMMAND ${CMAKE_CURRENT_LIST_DIR}/dsort_ranks.sh $<TARGET_FILE:dsort_ranks>)
 set_tests_properties(mpi_dsort_ranks PROPERTIES TIMEOUT 600 PROCESSORS 2 LABELS mpi)
