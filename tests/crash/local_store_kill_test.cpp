@@ -98,7 +98,7 @@ void verify(const object::LocalStore& store, const Model& model, int pipe) {
     const auto matches = [&](const State& state) {
       if (!bytes || !state) return !bytes && !state;
       const std::string body = body_of(*state);
-      return body.size() == bytes->size() && std::memcmp(body.data(), bytes->data(), body.size()) == 0;
+      return body.size() == bytes->size() && (body.empty() || std::memcmp(body.data(), bytes->data(), body.size()) == 0);
     };
     const bool old = matches(expected.done);
     if (!old && (!expected.begun || !matches(*expected.begun)))
