@@ -1,16 +1,13 @@
 #include "mpi/membership.hpp"
 
-#include <unistd.h>
-
 #include <algorithm>
-#include <array>
-#include <climits>
 #include <map>
 #include <set>
 #include <utility>
 
 #include "base/codec.hpp"
 #include "base/error.hpp"
+#include "base/host.hpp"
 #include "base/log.hpp"
 #include "base/text.hpp"
 #include "base/uuid.hpp"
@@ -26,12 +23,6 @@ using base::Encoder;
 using base::Uuid;
 
 namespace {
-
-std::string host_name() {
-  std::array<char, HOST_NAME_MAX + 1> name{};
-  if (::gethostname(name.data(), name.size() - 1) != 0) return "localhost";
-  return name.data();
-}
 
 /// What every rank tells the others first.
 struct Identity {
@@ -98,7 +89,7 @@ Result<void> check_launcher(MPI_Comm comm) {
 
 Result<std::vector<placement::Rank>> exchange_identity(Collectives& collectives, const Comm& comm, const StoreOptions& options) {
   Identity mine;
-  mine.host = host_name();
+  mine.host = base::host_name();
   mine.wire_version = kWireVersion;
   mine.options = common_options(options);
   {

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "base/error.hpp"
+#include "base/host.hpp"
 #include "base/json.hpp"
 #include "base/log.hpp"
 
@@ -28,12 +29,6 @@ std::string boot_id(base::FileSystem& fs) {
   if (!got) return {};
   const std::string_view all(reinterpret_cast<const char*>(text.data()), *got);
   return std::string(all.substr(0, all.find('\n')));
-}
-
-std::string host_name() {
-  std::array<char, 256> name{};
-  ::gethostname(name.data(), name.size() - 1);
-  return name.data();
 }
 
 tl::unexpected<Error> damaged_identity(const std::string& what) {
@@ -98,7 +93,7 @@ Result<void> DiskDirectory::take_lock() {
 Result<void> DiskDirectory::write_lock_text(bool clean) {
   base::JsonObject state;
   state["pid"] = static_cast<std::uint64_t>(::getpid());
-  state["host"] = host_name();
+  state["host"] = base::host_name();
   state["boot"] = boot_id(fs_);
   state["clean"] = clean;
   std::string text = base::pretty_json(state);
@@ -146,7 +141,7 @@ Result<void> DiskDirectory::load_or_make_identity(std::uint64_t weight, bool cre
 
 Result<void> DiskDirectory::set_store(const base::Uuid& store_id, const DiskSet& store_disks) {
   if (identity_.store_id == store_id) {
-    if (identity_.store_disks == store_disks) return {};
+    if (store_disks.empty() || identity_.store_disks == store_disks) return {};
     identity_.store_disks = store_disks;
     // A full or read-only disk can still be read: what it knows of the others is then as it was.
     if (const auto written = write_identity(); !written) base::log_warn(written.error().message);

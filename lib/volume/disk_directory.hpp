@@ -41,7 +41,7 @@ class DiskDirectory {
   [[nodiscard]] std::string index_path() const { return path_ + "/index"; }
   [[nodiscard]] std::string volumes_path() const { return path_ + "/volumes"; }
   [[nodiscard]] const DiskIdentity& identity() const noexcept { return identity_; }
-  /// Notes the store that the disk belongs to and the store's disks. @errors invalid: it belongs to another store.
+  /// Notes the store that the disk belongs to and the store's disks (none: those it knows stay). @errors invalid: it belongs to another store.
   [[nodiscard]] Result<void> set_store(const base::Uuid& store_id, const DiskSet& store_disks = {});
 
   /// Whether what the last user wrote can be trusted to be there: it closed cleanly, or the machine has not been

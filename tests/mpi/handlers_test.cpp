@@ -14,6 +14,7 @@
 #include "mpi/peer_client.hpp"
 #include "mpi/peer_service.hpp"
 #include "object/local_store.hpp"
+#include "support/forwarding_file_system.hpp"
 
 using namespace tarn;
 using namespace tarn::tests;
@@ -21,24 +22,14 @@ using namespace tarn::tests;
 namespace {
 
 /// The real file system; calls `before_read` once before a volume is opened for reading.
-class InterruptedFileSystem final : public base::FileSystem {
+class InterruptedFileSystem final : public ForwardingFileSystem {
  public:
   std::function<void()> before_read;
 
   Result<std::unique_ptr<base::File>> open(const std::string& path, base::OpenMode mode, mode_t permissions) override {
     if (mode == base::OpenMode::read && before_read && path.find("/volumes/") != std::string::npos) std::exchange(before_read, nullptr)();
-    return real_.open(path, mode, permissions);
+    return ForwardingFileSystem::open(path, mode, permissions);
   }
-  Result<void> rename(const std::string& from, const std::string& to) override { return real_.rename(from, to); }
-  Result<void> make_directory(const std::string& path) override { return real_.make_directory(path); }
-  Result<void> remove(const std::string& path) override { return real_.remove(path); }
-  Result<std::vector<std::string>> list(const std::string& directory) override { return real_.list(directory); }
-  Result<void> sync_directory(const std::string& directory) override { return real_.sync_directory(directory); }
-  Result<base::Space> space(const std::string& path) override { return real_.space(path); }
-  Result<bool> exists(const std::string& path) override { return real_.exists(path); }
-
- private:
-  base::FileSystem& real_ = base::posix_file_system();
 };
 
 /// A rank that is its own and only peer.

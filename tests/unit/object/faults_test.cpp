@@ -9,6 +9,7 @@
 #include "base/file.hpp"
 #include "object/check.hpp"
 #include "store_fixture.hpp"
+#include "support/forwarding_file_system.hpp"
 #include "volume/disk.hpp"
 
 using namespace tarn;
@@ -18,58 +19,44 @@ using namespace tarn::tests;
 namespace {
 
 /// The real file system, until it is told to fail: then each write does half of its work and fails.
-class FailingFileSystem final : public base::FileSystem {
+class FailingFileSystem final : public ForwardingFileSystem {
  public:
   std::atomic<bool> no_space{false};  ///< writes and renames fail
   std::atomic<bool> no_truncate{false};
   std::atomic<ErrorCode> code{ErrorCode::no_space};  ///< of the failing calls
 
   Result<std::unique_ptr<base::File>> open(const std::string& path, base::OpenMode mode, mode_t permissions) override {
-    auto file = real_.open(path, mode, permissions);
+    auto file = ForwardingFileSystem::open(path, mode, permissions);
     if (!file) return file;
     return std::make_unique<FailingFile>(*this, std::move(*file));
   }
-  Result<void> make_directory(const std::string& path) override { return real_.make_directory(path); }
   Result<void> rename(const std::string& from, const std::string& to) override {
     if (no_space) return fail(code.load(), "rename");
-    return real_.rename(from, to);
+    return ForwardingFileSystem::rename(from, to);
   }
-  Result<void> remove(const std::string& path) override { return real_.remove(path); }
-  Result<std::vector<std::string>> list(const std::string& directory) override { return real_.list(directory); }
-  Result<void> sync_directory(const std::string& directory) override { return real_.sync_directory(directory); }
-  Result<base::Space> space(const std::string& path) override { return real_.space(path); }
-  Result<bool> exists(const std::string& path) override { return real_.exists(path); }
 
  private:
-  class FailingFile final : public base::File {
+  class FailingFile final : public ForwardingFile {
    public:
-    FailingFile(FailingFileSystem& fs, std::unique_ptr<base::File> real) : fs_(fs), real_(std::move(real)) {}
-    Result<std::size_t> read_at(std::uint64_t offset, std::span<std::byte> target) const override { return real_->read_at(offset, target); }
+    FailingFile(FailingFileSystem& fs, std::unique_ptr<base::File> real) : ForwardingFile(std::move(real)), fs_(fs) {}
     Result<void> write_at(std::uint64_t offset, std::span<const std::byte> bytes) override {
-      if (!fs_.no_space) return real_->write_at(offset, bytes);
-      (void)real_->write_at(offset, bytes.first(bytes.size() / 2));
+      if (!fs_.no_space) return ForwardingFile::write_at(offset, bytes);
+      (void)ForwardingFile::write_at(offset, bytes.first(bytes.size() / 2));
       return fail(fs_.code.load(), "write " + path() + ": refused");
     }
     Result<void> write_at(std::uint64_t offset, std::span<const std::span<const std::byte>> pieces) override {
-      if (!fs_.no_space) return real_->write_at(offset, pieces);
-      (void)real_->write_at(offset, pieces.front());
+      if (!fs_.no_space) return ForwardingFile::write_at(offset, pieces);
+      (void)ForwardingFile::write_at(offset, pieces.front());
       return fail(fs_.code.load(), "write " + path() + ": refused");
     }
-    Result<void> sync_data() override { return real_->sync_data(); }
     Result<void> truncate(std::uint64_t size_bytes) override {
       if (fs_.no_truncate) return fail(ErrorCode::io, "truncate");
-      return real_->truncate(size_bytes);
+      return ForwardingFile::truncate(size_bytes);
     }
-    Result<std::uint64_t> size() const override { return real_->size(); }
-    int descriptor() const noexcept override { return real_->descriptor(); }
-    const std::string& path() const noexcept override { return real_->path(); }
 
    private:
     FailingFileSystem& fs_;
-    std::unique_ptr<base::File> real_;
   };
-
-  base::FileSystem& real_ = base::posix_file_system();
 };
 
 }  // namespace

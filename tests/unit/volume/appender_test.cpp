@@ -11,6 +11,7 @@
 
 #include "base/file.hpp"
 #include "base/uuid.hpp"
+#include "support/forwarding_file_system.hpp"
 #include "support/temporary_directory.hpp"
 #include "volume/appender.hpp"
 #include "volume/file_cache.hpp"
@@ -23,7 +24,7 @@ using namespace tarn::volume;
 namespace {
 
 /// The real file system, with an account of what of each file has been synced.
-class SyncedFileSystem final : public base::FileSystem {
+class SyncedFileSystem final : public ForwardingFileSystem {
  public:
   struct Account {
     std::uint64_t writes = 0, synced = 0;  // synced: the number of writes before the last fdatasync
@@ -35,58 +36,45 @@ class SyncedFileSystem final : public base::FileSystem {
   }
 
   Result<std::unique_ptr<base::File>> open(const std::string& path, base::OpenMode mode, mode_t permissions) override {
-    auto file = real_.open(path, mode, permissions);
+    auto file = ForwardingFileSystem::open(path, mode, permissions);
     if (!file) return file;
     return std::make_unique<SyncedFile>(*this, std::move(*file));
   }
-  Result<void> make_directory(const std::string& path) override { return real_.make_directory(path); }
-  Result<void> rename(const std::string& from, const std::string& to) override { return real_.rename(from, to); }
-  Result<void> remove(const std::string& path) override { return real_.remove(path); }
-  Result<std::vector<std::string>> list(const std::string& directory) override { return real_.list(directory); }
   Result<void> sync_directory(const std::string&) override { return {}; }
-  Result<base::Space> space(const std::string& path) override { return real_.space(path); }
-  Result<bool> exists(const std::string& path) override { return real_.exists(path); }
 
  private:
-  class SyncedFile final : public base::File {
+  class SyncedFile final : public ForwardingFile {
    public:
-    SyncedFile(SyncedFileSystem& fs, std::unique_ptr<base::File> real) : fs_(fs), real_(std::move(real)) {}
-    Result<std::size_t> read_at(std::uint64_t offset, std::span<std::byte> target) const override { return real_->read_at(offset, target); }
+    SyncedFile(SyncedFileSystem& fs, std::unique_ptr<base::File> real) : ForwardingFile(std::move(real)), fs_(fs) {}
     Result<void> write_at(std::uint64_t offset, std::span<const std::byte> bytes) override {
       while (fs_.hold_trailer) {
         fs_.trailer_held = true;
         std::this_thread::yield();
       }
-      auto written = real_->write_at(offset, bytes);
+      auto written = ForwardingFile::write_at(offset, bytes);
       note_write();
       return written;
     }
     Result<void> write_at(std::uint64_t offset, std::span<const std::span<const std::byte>> pieces) override {
-      auto written = real_->write_at(offset, pieces);
+      auto written = ForwardingFile::write_at(offset, pieces);
       note_write();
       return written;
     }
     Result<void> sync_data() override {
       const std::lock_guard lock(fs_.mutex_);
-      auto& account = fs_.accounts_[real_->path()];
+      auto& account = fs_.accounts_[path()];
       account.synced = account.writes;
       return {};
     }
-    Result<void> truncate(std::uint64_t size_bytes) override { return real_->truncate(size_bytes); }
-    Result<std::uint64_t> size() const override { return real_->size(); }
-    int descriptor() const noexcept override { return real_->descriptor(); }
-    const std::string& path() const noexcept override { return real_->path(); }
 
    private:
     void note_write() {
       const std::lock_guard lock(fs_.mutex_);
-      ++fs_.accounts_[real_->path()].writes;
+      ++fs_.accounts_[path()].writes;
     }
     SyncedFileSystem& fs_;
-    std::unique_ptr<base::File> real_;
   };
 
-  base::FileSystem& real_ = base::posix_file_system();
   std::mutex mutex_;  // guards accounts_
   std::map<std::string, Account> accounts_;
 };
