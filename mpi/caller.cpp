@@ -18,13 +18,17 @@ Error lost(RankId rank, const Error& why) {
   return Error(ErrorCode::rank_lost, "rank " + std::to_string(rank) + " cannot be reached: " + why.message, rank);
 }
 
+Error closed() {
+  return Error(ErrorCode::aborted, "the store is closed on this rank");
+}
+
 }  // namespace
 
 std::shared_ptr<Call> Caller::start(RankId rank, Op op, base::Encoder message, std::span<const std::byte> payload, std::span<std::byte> target) {
   auto call = std::make_shared<Call>(rank, op, Buffer(message.bytes(), payload), target);
   call->deadline_ = Clock::now() + timeout_;
   if (!engine_.execute([this, call] { submit(call); })) {
-    call->outcome_ = fail(ErrorCode::aborted, "the store is closed on this rank");
+    call->outcome_ = fail(closed());
     call->done_.set();
   }
   return call;
@@ -40,6 +44,7 @@ Result<void> Caller::finish(Call& call) {
     }
     // The answer is arriving in the caller's memory: MPI alone can end that, with the bytes or with an error.
     if (receiving) engine_.wait(call.done_, kNoDeadline);
+    if (!call.done_.is_set() && engine_.stopped()) return fail(closed());
     if (!call.done_.is_set())
       return fail(ErrorCode::timeout,
                   "rank " + std::to_string(call.rank_) + " did not answer within " + std::to_string(timeout_.count()) +

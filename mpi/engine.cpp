@@ -128,6 +128,10 @@ Result<void> Engine::start() {
 
 void Engine::stop() noexcept {
   if (!options_.own_thread) DrivenEngines::instance().remove(*this);
+  {
+    const std::lock_guard lock(queue_mutex_);
+    closed_ = true;  // whoever comes later is told so at once
+  }
   stopping_.store(true);
   if (wake_) {
     const std::uint64_t one = 1;
@@ -136,7 +140,6 @@ void Engine::stop() noexcept {
   if (thread_.joinable()) thread_.join();
   std::vector<Work> dropped;
   const std::lock_guard lock(queue_mutex_);
-  closed_ = true;
   dropped.swap(queue_);
   stopped_.store(true);
 }

@@ -83,6 +83,9 @@ class Engine {
   /// @return whether it is set; false after the deadline, or when the engine has stopped.
   bool wait(Event& event, Clock::time_point deadline);
 
+  /// Nothing is answered or sent any more. Any thread.
+  [[nodiscard]] bool stopped() const noexcept { return stopped_.load(); }
+
   /// One turn by the application, where there is no service thread. @return whether there was anything to do.
   bool drive();
 

@@ -1,46 +1,70 @@
 #include "mpi/sessions.hpp"
 
+#include <new>
 #include <string>
 #include <utility>
 
 #include "base/limits.hpp"
+#include "mpi/guarded.hpp"
 
 namespace tarn::mpi {
 
 void WriteSession::add(std::uint64_t number, Request request, std::size_t bytes_at, WorkerPool& pool) {
   const std::lock_guard lock(mutex_);
-  pieces_.emplace(number, Piece{std::move(request), bytes_at});
-  if (running_ || pieces_.begin()->first != next_) return;
-  running_ = true;
-  pool.submit([self = shared_from_this()] { self->write_pieces(); });
+  if (lost_piece_) return request.responder().fail(*error_);  // what comes after it would wait for ever
+  try {
+    pieces_.emplace(number, Piece{std::move(request), bytes_at});
+    if (running_ || pieces_.begin()->first != next_) return;
+    pool.submit([self = shared_from_this()] { self->write_pieces(); });
+    running_ = true;
+  } catch (const std::bad_alloc&) {
+    lost_piece_ = true;
+    error_ = no_memory();
+    if (!running_) pieces_.clear();  // answered when they are destroyed
+  }
 }
 
-void WriteSession::write_pieces() {
+std::optional<WriteSession::Piece> WriteSession::next_piece() {
+  const std::lock_guard lock(mutex_);
+  if (lost_piece_) pieces_.clear();
+  if (pieces_.empty() || pieces_.begin()->first != next_) {
+    running_ = false;
+    return std::nullopt;
+  }
+  std::optional<Piece> piece(std::move(pieces_.begin()->second));
+  pieces_.erase(pieces_.begin());
+  ++next_;
+  return piece;
+}
+
+void WriteSession::write_pieces() noexcept {
   for (;;) {
-    std::optional<Piece> piece;
-    std::optional<Error> error;
-    {
-      const std::lock_guard lock(mutex_);
-      if (pieces_.empty() || pieces_.begin()->first != next_) {
-        running_ = false;
-        return;
+    auto piece = next_piece();
+    if (!piece) return;
+    try {
+      if (auto written = write(*piece); written) {
+        piece->request.responder().done();
+      } else {
+        piece->request.responder().fail(written.error());
       }
-      piece.emplace(std::move(pieces_.begin()->second));
-      pieces_.erase(pieces_.begin());
-      ++next_;
-      error = error_;
-    }
-    if (!error) {
-      if (auto written = writer_->write(piece->request.body().subspan(piece->bytes_at)); !written) error = written.error();
-    }
-    if (error) {
-      piece->request.responder().fail(*error);
+    } catch (const std::bad_alloc&) {  // the piece answers when it is destroyed
       const std::lock_guard lock(mutex_);
-      error_ = error;
-    } else {
-      piece->request.responder().done();
+      if (!error_) error_ = no_memory();
     }
   }
+}
+
+Result<void> WriteSession::write(const Piece& piece) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (error_) return fail(*error_);
+  }
+  auto written = guarded("writing a piece", [&] { return writer_->write(piece.request.body().subspan(piece.bytes_at)); });
+  if (!written) {
+    const std::lock_guard lock(mutex_);
+    error_ = written.error();
+  }
+  return written;
 }
 
 Result<void> WriteSession::prepare() {

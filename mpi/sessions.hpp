@@ -53,12 +53,16 @@ class WriteSession : public std::enable_shared_from_this<WriteSession> {
     Request request;
     std::size_t bytes_at;
   };
-  void write_pieces();
+  /// The next one in order; none: running_ is false then.
+  [[nodiscard]] std::optional<Piece> next_piece();
+  void write_pieces() noexcept;
+  [[nodiscard]] Result<void> write(const Piece& piece);
 
   std::mutex mutex_;  // guards all below but writer_, which belongs to the thread that set running_, and to the calls above
   std::map<std::uint64_t, Piece> pieces_;
   std::uint64_t next_ = 0;
   bool running_ = false;
+  bool lost_piece_ = false;  // there was no memory for one: error_ is set
   std::optional<Error> error_;
   std::unique_ptr<ObjectWriter> writer_;
 };
