@@ -9,6 +9,7 @@
 #include "base/error.hpp"
 #include "base/log.hpp"
 #include "base/text.hpp"
+#include "mpi/guarded.hpp"
 #include "mpi/rank_stats.hpp"
 #include "mpi/run_on.hpp"
 
@@ -41,12 +42,13 @@ void Buckets::add_to(PeerService& service) {
     const std::string bucket(decoder.text());
     answer(r, decoder.complete() ? remove_everywhere(bucket) : Result<void>(fail(malformed("a bucket"))));
   });
-  service.on(Op::bucket_apply, RunOn::data, [this](Request r) {
+  service.on(Op::bucket_apply, RunOn::control, [this](Request r) {
     base::Decoder decoder(r.body());
+    const auto number = decoder.u64();
     const auto step = static_cast<Step>(decoder.u8());
     const std::string bucket(decoder.text());
     const auto created_ns = decoder.i64();
-    answer(r, decoder.complete() ? apply(step, bucket, created_ns) : Result<void>(fail(malformed("a bucket"))));
+    answer(r, decoder.complete() ? apply_numbered(number, step, bucket, created_ns) : Result<void>(fail(malformed("a bucket"))));
   });
 }
 
@@ -95,7 +97,7 @@ Result<void> Buckets::create_everywhere(const std::string& bucket) {
   TARN_CHECK(base::check_bucket_name(bucket));
   if (has(bucket)) return fail(ErrorCode::exists, "bucket " + bucket + " exists already");
   const std::int64_t now_ns = base::now_ns();
-  auto outcome = everywhere(Step::create, bucket, now_ns);
+  auto outcome = guarded("creating a bucket", [&] { return everywhere(Step::create, bucket, now_ns); });
   if (!outcome) {  // all or none
     if (auto undone = everywhere(Step::remove, bucket, now_ns); !undone) base::log_warn("bucket " + bucket + ": " + undone.error().message);
   }
@@ -111,7 +113,7 @@ Result<void> Buckets::remove_everywhere(const std::string& bucket) {
     created_ns = at->second;
   }
   TARN_CHECK(everywhere(Step::check_empty, bucket, created_ns));
-  auto outcome = everywhere(Step::remove, bucket, created_ns);
+  auto outcome = guarded("removing a bucket", [&] { return everywhere(Step::remove, bucket, created_ns); });
   if (!outcome) {  // an object came in between: the bucket stays, on all ranks
     if (auto undone = everywhere(Step::create, bucket, created_ns); !undone) base::log_warn("bucket " + bucket + ": " + undone.error().message);
   }
@@ -121,14 +123,22 @@ Result<void> Buckets::remove_everywhere(const std::string& bucket) {
 Result<void> Buckets::everywhere(Step step, const std::string& bucket, std::int64_t created_ns) {
   std::vector<RankId> ranks(static_cast<std::size_t>(ranks_));
   std::iota(ranks.begin(), ranks.end(), 0);
+  const std::uint64_t number = ++last_step_;
   const auto ask = [&](RankId peer) {
     base::Encoder message = begin_message();
-    message.u8(static_cast<std::uint8_t>(step)).text(bucket).i64(created_ns);
+    message.u64(number).u8(static_cast<std::uint8_t>(step)).text(bucket).i64(created_ns);
     return caller_.start(peer, Op::bucket_apply, std::move(message));
   };
   auto outcome = for_each_rank(caller_, ranks, rank_, ask, [](RankId, std::span<const std::byte>) { return Result<void>(); });
   auto here = apply(step, bucket, created_ns);
   return outcome ? here : outcome;
+}
+
+Result<void> Buckets::apply_numbered(std::uint64_t number, Step step, const std::string& bucket, std::int64_t created_ns) {
+  auto& applied = applied_[bucket];
+  if (number < applied) return fail(ErrorCode::aborted, "bucket " + bucket + ": this step has been overtaken by a later one");
+  applied = number;
+  return apply(step, bucket, created_ns);
 }
 
 Result<void> Buckets::apply(Step step, const std::string& bucket, std::int64_t created_ns) {

@@ -1,6 +1,6 @@
 // buckets.hpp - which buckets there are: known to every rank, recorded on every disk, changed through rank 0.
 // Level 6 (mpi). Any thread. Rank 0's control thread is the sequencer, so that two ranks that make or remove the
-// same bucket at the same time see one order.
+// same bucket at the same time see one order; each rank's control thread takes the steps in that order.
 #pragma once
 
 #include <cstdint>
@@ -48,6 +48,7 @@ class Buckets {
   [[nodiscard]] Result<void> everywhere(Step step, const std::string& bucket, std::int64_t created_ns);
   // On each rank:
   [[nodiscard]] Result<void> apply(Step step, const std::string& bucket, std::int64_t created_ns);
+  [[nodiscard]] Result<void> apply_numbered(std::uint64_t number, Step step, const std::string& bucket, std::int64_t created_ns);
 
   Engine& engine_;
   Caller& caller_;
@@ -55,6 +56,9 @@ class Buckets {
   const RankId rank_;
   const int ranks_;
   object::LocalStore* local_;
+  // Of the control thread. Rank 0 counts its steps; a rank that hears of them late, and of their undoing as well, takes the last.
+  std::uint64_t last_step_ = 0;
+  std::map<std::string, std::uint64_t> applied_;  // bucket -> its last step here
 
   mutable std::shared_mutex mutex_;                         // guards known_
   std::map<std::string, std::int64_t, std::less<>> known_;  // name, time of creation
