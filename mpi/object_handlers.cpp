@@ -43,6 +43,12 @@ std::size_t read_answer_size(std::span<const std::byte> body) {
   return bounded(decoder.u64());
 }
 
+std::size_t open_answer_size(std::span<const std::byte> body) {
+  Decoder decoder(body);
+  static_cast<void>(decode_target(decoder));
+  return static_cast<std::size_t>(std::min<std::uint64_t>(decoder.u64(), limits::kPeerInlineBytesMax));
+}
+
 std::size_t range_answer_size(std::span<const std::byte> body) {
   Decoder decoder(body);
   static_cast<void>(decode_target(decoder));
@@ -100,8 +106,10 @@ void answer_void(Request& request, const Result<void>& outcome) {
 }  // namespace
 
 void ObjectHandlers::add_to(PeerService& service) {
-  service.on(Op::find, RunOn::engine, [this](Request r) { find(std::move(r)); });
-  service.on(Op::open, RunOn::engine, [this](Request r) { open(std::move(r)); });
+  // Also look-ups read the disk: a slow one must not hold up the messages of all other peers.
+  service.on(Op::find, RunOn::data, [this](Request r) { find(std::move(r)); });
+  service.on(
+      Op::open, RunOn::data, [this](Request r) { open(std::move(r)); }, open_answer_size);
   service.on(
       Op::read, RunOn::data, [this](Request r) { read(std::move(r)); }, read_answer_size);
   service.on(
