@@ -15,10 +15,16 @@ namespace tarn {
 
 namespace {
 
-Result<bool> has_thread_multiple() {
+/// @errors invalid: this thread may not call MPI.
+Result<mpi::ThreadLevel> thread_level() {
   int level = MPI_THREAD_SINGLE;
   TARN_MPI(MPI_Query_thread(&level));
-  return level == MPI_THREAD_MULTIPLE;
+  if (level == MPI_THREAD_MULTIPLE) return mpi::ThreadLevel::any;
+  if (level == MPI_THREAD_SERIALIZED) return mpi::ThreadLevel::one_at_a_time;
+  int is_main = 0;
+  TARN_MPI(MPI_Is_thread_main(&is_main));
+  if (is_main == 0) return fail(mpi::wrong_thread());
+  return mpi::ThreadLevel::main_only;
 }
 
 Result<Store::Impl::Comms> make_comms(MPI_Comm comm) {
@@ -36,9 +42,9 @@ Result<Store> open_checked(MPI_Comm comm, const StoreOptions& options) {
   if (!mpi::mpi_is_usable()) return fail(ErrorCode::invalid, "tarn::open was called outside of MPI_Init and MPI_Finalize");
   if (comm == MPI_COMM_NULL) return fail(ErrorCode::invalid, "tarn::open was given MPI_COMM_NULL");
   TARN_CHECK(mpi::check_launcher(comm));
-  TARN_TRY(const bool multiple, has_thread_multiple());
+  TARN_TRY(const auto level, thread_level());
   TARN_TRY(auto comms, make_comms(comm));
-  auto impl = std::make_unique<Store::Impl>(std::move(comms), options, multiple);
+  auto impl = std::make_unique<Store::Impl>(std::move(comms), options, level);
   const mpi::ApplicationCall call;
   TARN_CHECK(impl->open());
   return Store(std::move(impl));

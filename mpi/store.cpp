@@ -13,10 +13,11 @@ namespace tarn {
 namespace {
 
 /// What every public call has around it: the application's thread may turn the engine, nothing is thrown, and a
-/// store that has been moved from or closed says so.
+/// store that has been moved from or closed, or is called by a thread that may not call MPI, says so.
 template <class Impl, class Function>
 auto guarded(Impl* impl, Function function) -> decltype(function()) {
   if (impl == nullptr || impl->closed()) return fail(ErrorCode::aborted, "this store is closed");
+  if (!impl->calling_thread().allows()) return fail(mpi::wrong_thread());
   const mpi::ApplicationCall call;
   try {
     return function();
@@ -28,7 +29,8 @@ auto guarded(Impl* impl, Function function) -> decltype(function()) {
 /// Gives the calls of a writer what guarded() gives the calls of Store.
 class GuardedWriter final : public ObjectWriter {
  public:
-  GuardedWriter(std::unique_ptr<ObjectWriter> writer, std::weak_ptr<const void> store) : writer_(std::move(writer)), store_(std::move(store)) {}
+  GuardedWriter(std::unique_ptr<ObjectWriter> writer, std::weak_ptr<const void> store, const mpi::CallingThread& calling_thread)
+      : writer_(std::move(writer)), store_(std::move(store)), calling_thread_(calling_thread) {}
   ~GuardedWriter() override {
     const mpi::ApplicationCall call;
     writer_.reset();
@@ -50,6 +52,7 @@ class GuardedWriter final : public ObjectWriter {
   template <class Function>
   auto guard(Function function) -> decltype(function()) {
     if (store_.expired()) return fail(ErrorCode::aborted, "this store is closed");
+    if (!calling_thread_.allows()) return fail(mpi::wrong_thread());
     const mpi::ApplicationCall call;
     try {
       return function();
@@ -59,6 +62,7 @@ class GuardedWriter final : public ObjectWriter {
   }
   std::unique_ptr<ObjectWriter> writer_;
   const std::weak_ptr<const void> store_;  // writer_ uses its disks
+  const mpi::CallingThread calling_thread_;
 };
 
 }  // namespace
@@ -96,7 +100,7 @@ Result<ObjectInfo> Store::put(const ObjectName& name, std::span<const std::byte>
 Result<std::unique_ptr<ObjectWriter>> Store::writer(const ObjectName& name, const PutOptions& options) {
   return guarded(impl_.get(), [&]() -> Result<std::unique_ptr<ObjectWriter>> {
     TARN_TRY(auto writer, impl_->store().create(name, options, UINT64_MAX));
-    return std::make_unique<GuardedWriter>(std::move(writer), impl_->open_token());
+    return std::make_unique<GuardedWriter>(std::move(writer), impl_->open_token(), impl_->calling_thread());
   });
 }
 Result<std::vector<std::byte>> Store::get(const ObjectName& name) {
@@ -134,7 +138,7 @@ Result<StoreStats> Store::stats() {
   return guarded(impl_.get(), [&] { return impl_->store().stats(); });
 }
 bool Store::progress() {
-  if (!impl_ || impl_->closed()) return false;
+  if (!impl_ || impl_->closed() || !impl_->calling_thread().allows()) return false;
   const mpi::ApplicationCall call;
   return impl_->engine().drive();
 }

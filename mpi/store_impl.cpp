@@ -23,10 +23,11 @@ std::chrono::milliseconds request_timeout(const StoreOptions& options, int ranks
 
 }  // namespace
 
-Store::Impl::Impl(Comms comms, const StoreOptions& options, bool own_thread)
+Store::Impl::Impl(Comms comms, const StoreOptions& options, mpi::ThreadLevel level)
     : options_(options),
+      calling_thread_(level),
       comms_(std::move(comms)),
-      engine_({own_thread, options.idle_poll_cap}),
+      engine_({level == mpi::ThreadLevel::any, options.idle_poll_cap}),
       collectives_(engine_, comms_.application),
       job_collectives_(engine_, comms_.jobs),
       caller_(engine_, comms_.peers.get(), request_timeout(options, comms_.peers.size())),

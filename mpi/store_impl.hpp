@@ -18,6 +18,7 @@
 #include "http/sidecar.hpp"
 #include "mpi/buckets.hpp"
 #include "mpi/caller.hpp"
+#include "mpi/calling_thread.hpp"
 #include "mpi/comm.hpp"
 #include "mpi/distributed_store.hpp"
 #include "mpi/endpoint_file.hpp"
@@ -41,7 +42,8 @@ class Store::Impl final : private mpi::Listener {
     mpi::Comm application;
     mpi::Comm jobs;
   };
-  Impl(Comms comms, const StoreOptions& options, bool own_thread);
+  /// By the thread that may call MPI.
+  Impl(Comms comms, const StoreOptions& options, mpi::ThreadLevel level);
   Impl(const Impl&) = delete;
   Impl& operator=(const Impl&) = delete;
   ~Impl() override;
@@ -51,6 +53,7 @@ class Store::Impl final : private mpi::Listener {
   /// Collective.
   [[nodiscard]] Result<void> close();
   [[nodiscard]] bool closed() const noexcept { return closed_; }
+  [[nodiscard]] const mpi::CallingThread& calling_thread() const noexcept { return calling_thread_; }
   /// Expires when close() begins: for what the application may still hold then.
   [[nodiscard]] std::weak_ptr<const void> open_token() const noexcept { return open_token_; }
 
@@ -85,6 +88,7 @@ class Store::Impl final : private mpi::Listener {
   void stop() noexcept;
 
   const StoreOptions options_;
+  const mpi::CallingThread calling_thread_;
   Comms comms_;
   mpi::Engine engine_;
   mpi::MpiCollectives collectives_;

@@ -19,7 +19,8 @@ std::unique_ptr<Store::Impl> open_impl(const StoreOptions& options) {
   comms.jobs = mpi::Comm::duplicate(MPI_COMM_WORLD).value();
   int level = 0;
   MPI_Query_thread(&level);
-  auto impl = std::make_unique<Store::Impl>(std::move(comms), options, level == MPI_THREAD_MULTIPLE);
+  auto impl = std::make_unique<Store::Impl>(std::move(comms), options,
+                                            level == MPI_THREAD_MULTIPLE ? mpi::ThreadLevel::any : mpi::ThreadLevel::one_at_a_time);
   REQUIRE(failure(impl->open()) == "");
   return impl;
 }

@@ -139,8 +139,9 @@ std::string key_on(const Store& store, const std::string& bucket, const std::str
 
 int main(int argc, char* argv[]) {
   const bool funneled = tarn::tests::env_is("TARN_TEST_THREADS", "funneled");
+  const bool serialized = tarn::tests::env_is("TARN_TEST_THREADS", "serialized");
   int level = 0;
-  MPI_Init_thread(&argc, &argv, funneled ? MPI_THREAD_FUNNELED : MPI_THREAD_MULTIPLE, &level);
+  MPI_Init_thread(&argc, &argv, funneled ? MPI_THREAD_FUNNELED : serialized ? MPI_THREAD_SERIALIZED : MPI_THREAD_MULTIPLE, &level);
   MPI_Comm_dup(MPI_COMM_WORLD, &tarn::tests::test_comm);
   const int rank = tarn::tests::world_rank();
 

@@ -1,7 +1,7 @@
 // mpi_test.hpp - what the tests that run under mpirun share. Every TEST_CASE is collective: all ranks run it.
 //
-// Environment: TARN_TEST_NODES=ranks plays one node per rank (the remote path); TARN_TEST_THREADS=funneled asks MPI for
-// less than MPI_THREAD_MULTIPLE, so that the store runs without a service thread.
+// Environment: TARN_TEST_NODES=ranks plays one node per rank (the remote path); TARN_TEST_THREADS=funneled or
+// serialized asks MPI for less than MPI_THREAD_MULTIPLE, so that the store runs without a service thread.
 #pragma once
 
 #include <mpi.h>
