@@ -1,9 +1,12 @@
 #include <sys/stat.h>
 
+#include <chrono>
+#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
+#include <thread>
 
 #include "base/json.hpp"
 #include "mpi/mpi_test.hpp"
@@ -94,6 +97,38 @@ TEST_CASE("open: a directory in use is refused on all ranks, and the store that 
   REQUIRE(failure(store.close()) == "");
   Store again = open_store(options);
   REQUIRE(failure(again.close()) == "");
+}
+
+TEST_CASE("open: a directory that another job uses is refused on all ranks, naming the process", "[open]") {
+  SharedDirectory directory;
+  const auto options = test_options(directory);
+  const int failing = world_size() - 1;
+  const std::string disk = directory.path() + "/disk-" + std::to_string(failing);
+  FILE* other = nullptr;
+  if (world_rank() == 0) {
+    const std::string flag = directory.path() + "/held";
+    const std::string program = fs::read_symlink("/proc/self/exe").parent_path() / "hold_disk";
+    other = ::popen((program + " " + disk + " " + flag).c_str(), "w");  // ends with the pipe
+    REQUIRE(other != nullptr);
+    const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+    while (!fs::exists(flag) && std::chrono::steady_clock::now() < limit) std::this_thread::yield();
+    REQUIRE(fs::exists(flag));
+  }
+  meet();
+  std::stringstream lock;
+  lock << std::ifstream(disk + "/lock").rdbuf();
+  const auto holder = base::parse_json(lock.str(), "lock");
+  REQUIRE(failure(holder) == "");
+  const std::string pid = std::to_string(base::json_u64(*holder, "pid").value_or(0));
+  CHECK(pid.size() > 1);
+  const auto opened = open(MPI_COMM_WORLD, options);
+  check_agreed(opened, ErrorCode::busy, failing, disk);
+  CHECK_THAT(opened.error().message, Catch::Contains(pid));
+  meet();
+  if (other != nullptr) CHECK(::pclose(other) == 0);
+  meet();
+  Store store = open_store(options);
+  REQUIRE(failure(store.close()) == "");
 }
 
 TEST_CASE("open: an error of one rank is everybody's, for each rank in turn", "[open]") {

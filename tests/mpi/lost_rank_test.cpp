@@ -1,0 +1,124 @@
+// lost_rank_test.cpp - a rank that does not answer any more: the others get an error that names it, in time, and nothing hangs.
+#include <chrono>
+#include <filesystem>
+#include <thread>
+
+#include "base/limits.hpp"
+#include "mpi/mpi_test.hpp"
+#include "mpi/stopped_rank.hpp"
+
+using namespace tarn;
+using namespace tarn::tests;
+using std::chrono::steady_clock;
+
+namespace {
+
+constexpr std::chrono::milliseconds kLimit{1500};
+
+StoreOptions impatient(const SharedDirectory& directory) {
+  auto options = test_options(directory);
+  options.node_id_from_rank = true;  // a stopped neighbour's files could still be read
+  options.request_timeout = kLimit;
+  return options;
+}
+
+double seconds_since(steady_clock::time_point start) {
+  return std::chrono::duration<double>(steady_clock::now() - start).count();
+}
+
+std::size_t temporary_files(const std::string& directory) {
+  std::size_t count = 0;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(directory))
+    if (entry.path().extension() == ".tmp") ++count;
+  return count;
+}
+
+}  // namespace
+
+TEST_CASE("Lost rank: requests to it end in time with an error that names it, and work again when it goes on", "[lost]") {
+  if (world_size() < 3) return;
+  SharedDirectory directory;
+  const auto pids = processes_of_ranks();
+  Store store = open_store(impatient(directory));
+  if (world_rank() == 0) REQUIRE(failure(store.create_bucket("data")) == "");
+  meet(store);
+  const std::string there = key_on(store, "data", "there", 1);
+  const std::string elsewhere = key_on(store, "data", "elsewhere", 2);
+  if (world_rank() == 0) {
+    REQUIRE(failure(store.put({"data", there}, test_bytes(3 << 20, 1))) == "");
+    REQUIRE(failure(store.put({"data", elsewhere}, test_bytes(1000, 2))) == "");
+    {
+      const StoppedProcess stopped(pids[1]);
+      const auto check = [&](const char* what, auto call) {
+        INFO(what);
+        const auto start = steady_clock::now();
+        const auto outcome = call();
+        REQUIRE_FALSE(outcome);
+        INFO(outcome.error().message);
+        CHECK((outcome.error().code == ErrorCode::timeout || outcome.error().code == ErrorCode::rank_lost));
+        CHECK(outcome.error().rank == 1);
+        CHECK_THAT(outcome.error().message, Catch::Contains("rank 1"));
+        CHECK(seconds_since(start) < 10);
+      };
+      check("get", [&] { return store.get({"data", there}); });
+      check("head", [&] { return store.head({"data", there}); });
+      check("put", [&] { return store.put({"data", there}, test_bytes(100, 1)); });
+      check("list", [&] { return store.list("data"); });
+      check("stats", [&] { return store.stats(); });
+      check("remove", [&] { return store.remove({"data", there}); });
+      check("create_bucket", [&] { return store.create_bucket("more"); });
+      CHECK((store.get({"data", elsewhere}).value() == test_bytes(1000, 2)));  // what others hold is there
+    }
+    // What was asked for in between may be done late; then the store works as before.
+    const auto limit = steady_clock::now() + std::chrono::seconds(30);
+    while (!store.stats() && steady_clock::now() < limit) continue;
+    CHECK((store.get({"data", elsewhere}).value() == test_bytes(1000, 2)));
+    CHECK(failure(store.put({"data", there}, test_bytes(10, 3))) == "");
+    CHECK((store.get({"data", there}).value() == test_bytes(10, 3)));
+    CHECK(failure(store.create_bucket("more")) == "");  // its creation was undone on all ranks
+  }
+  meet(store);
+  CHECK(store.buckets().value().size() == 2);
+  CHECK(failure(store.put({"more", "k" + std::to_string(world_rank())}, test_bytes(10, 3))) == "");
+  meet(store);
+  REQUIRE(failure(store.close()) == "");
+}
+
+TEST_CASE("Lost rank: what it was writing to another rank is dropped, and none of it is visible", "[lost]") {
+  if (world_size() < 3) return;
+  SharedDirectory directory;
+  const auto pids = processes_of_ranks();
+  Store store = open_store(impatient(directory));
+  if (world_rank() == 0) REQUIRE(failure(store.create_bucket("data")) == "");
+  meet(store);
+  const std::string key = key_on(store, "data", "half", 2);
+  Result<std::unique_ptr<ObjectWriter>> writer;
+  if (world_rank() == 1) {
+    writer = store.writer({"data", key});
+    REQUIRE(failure(writer) == "");
+    REQUIRE(failure((*writer)->write(test_bytes(9 * limits::MiB, 1))) == "");
+  }
+  meet(store);
+  if (world_rank() == 0) {
+    const std::string owner = directory.path() + "/disk-2";
+    auto limit = steady_clock::now() + std::chrono::seconds(30);
+    while (temporary_files(owner) == 0 && steady_clock::now() < limit) store.progress();
+    REQUIRE(temporary_files(owner) == 1);
+    const StoppedProcess stopped(pids[1]);
+    limit = steady_clock::now() + std::chrono::seconds(30);
+    while (temporary_files(owner) > 0 && steady_clock::now() < limit) (void)store.head({"data", key_on(store, "data", "x", 2)});
+    CHECK(temporary_files(owner) == 0);
+    CHECK(code_of(store.head({"data", key})) == "not_found");
+  }
+  meet(store);
+  if (world_rank() == 1) {
+    const auto info = (*writer)->commit();
+    REQUIRE_FALSE(info);
+    CHECK(info.error().code == ErrorCode::rank_lost);
+    CHECK_THAT(info.error().message, Catch::Contains("silent"));
+    writer->reset();
+    CHECK(code_of(store.head({"data", key})) == "not_found");
+  }
+  meet(store);
+  REQUIRE(failure(store.close()) == "");
+}
