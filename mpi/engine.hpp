@@ -83,6 +83,8 @@ class Engine {
   /// @return whether it is set; false after the deadline, or when the engine has stopped.
   bool wait(Event& event, Clock::time_point deadline);
 
+  /// Whether it answers others without help of the application.
+  [[nodiscard]] bool has_own_thread() const noexcept { return options_.own_thread; }
   /// Nothing is answered or sent any more. Any thread.
   [[nodiscard]] bool stopped() const noexcept { return stopped_.load(); }
 

@@ -13,9 +13,8 @@ namespace {
 constexpr int kExchangeTag = 7;
 }
 
-Exchange::Exchange(Engine& engine, MPI_Comm comm, int rank, const std::vector<std::vector<std::byte>>& sent,
-                   std::vector<std::vector<std::byte>>& received)
-    : engine_(engine), comm_(comm), rank_(rank), size_(static_cast<int>(sent.size())), sent_(sent), received_(received) {}
+Exchange::Exchange(Engine& engine, MPI_Comm comm, int rank, std::vector<std::vector<std::byte>> sent, std::vector<std::vector<std::byte>> received)
+    : engine_(engine), comm_(comm), rank_(rank), size_(static_cast<int>(sent.size())), sent_(std::move(sent)), received_(std::move(received)) {}
 
 void Exchange::start() {
   advance(receive_);
@@ -43,7 +42,7 @@ bool Exchange::post_next(Direction& direction) {
     ++direction.in_flight;
     try {
       engine_.begin(direction.sending ? "MPI_Isend" : "MPI_Irecv", Buffer(), post,
-                    [this, &direction](Result<void> outcome, Buffer) { ended(direction, std::move(outcome)); });
+                    [self = shared_from_this(), &direction](Result<void> outcome, Buffer) { self->ended(direction, std::move(outcome)); });
     } catch (const std::bad_alloc&) {
       --direction.in_flight;
       outcome_ = fail(no_memory());

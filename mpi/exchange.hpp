@@ -9,6 +9,7 @@
 #include <mpi.h>
 
 #include <cstddef>
+#include <memory>
 #include <vector>
 
 #include <tarn/result.hpp>
@@ -18,16 +19,18 @@
 
 namespace tarn::mpi {
 
-class Exchange {
+/// Lives, with its bytes, until MPI has done with them.
+class Exchange : public std::enable_shared_from_this<Exchange> {
  public:
-  /// `received[r]` has the size of what rank r sends here. All live until done().
-  Exchange(Engine& engine, MPI_Comm comm, int rank, const std::vector<std::vector<std::byte>>& sent, std::vector<std::vector<std::byte>>& received);
+  /// `received[r]` has the size of what rank r sends here.
+  Exchange(Engine& engine, MPI_Comm comm, int rank, std::vector<std::vector<std::byte>> sent, std::vector<std::vector<std::byte>> received);
   Exchange(const Exchange&) = delete;
   Exchange& operator=(const Exchange&) = delete;
 
   void start();  ///< engine's thread
   [[nodiscard]] Event& done() noexcept { return done_; }
-  [[nodiscard]] const Result<void>& outcome() const noexcept { return outcome_; }  ///< after done()
+  [[nodiscard]] std::vector<std::vector<std::byte>>& received() noexcept { return received_; }  ///< after done()
+  [[nodiscard]] const Result<void>& outcome() const noexcept { return outcome_; }               ///< after done()
 
  private:
   static constexpr int kWindow = 8;
@@ -49,8 +52,8 @@ class Exchange {
   const MPI_Comm comm_;
   const int rank_;
   const int size_;
-  const std::vector<std::vector<std::byte>>& sent_;
-  std::vector<std::vector<std::byte>>& received_;
+  const std::vector<std::vector<std::byte>> sent_;
+  std::vector<std::vector<std::byte>> received_;
   Direction send_{true};
   Direction receive_{false};
   Result<void> outcome_;

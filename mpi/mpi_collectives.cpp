@@ -1,6 +1,7 @@
 #include "mpi/mpi_collectives.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <new>
 #include <string>
@@ -34,26 +35,45 @@ int to_int(std::size_t value) {
 
 }  // namespace
 
+Result<void> MpiCollectives::wait(Event& done) {
+  if (presence_ == nullptr) return engine_.wait(done, kNoDeadline) ? Result<void>() : Result<void>(fail(stopped()));
+  Presence::Wait wait(*presence_);
+  while (!engine_.wait(done, wait.next_look())) {
+    if (engine_.stopped()) return fail(stopped());
+    if (auto all_there = wait.look(); !all_there) {
+      lost_ = all_there.error();
+      return all_there;
+    }
+  }
+  return {};
+}
+
 template <class Post>
-Result<void> MpiCollectives::complete(const char* name, Post post) {
-  Event done;
-  Result<void> outcome;
-  const bool queued = engine_.execute([&] {
+Result<void> MpiCollectives::complete(const char* name, std::shared_ptr<void> memory, Post post) {
+  if (lost_) return fail(*lost_);
+  struct Under {
+    Event done;
+    Result<void> outcome;
+    std::shared_ptr<void> memory;  // MPI may use it for longer than the caller waits
+  };
+  auto under = std::make_shared<Under>();
+  under->memory = std::move(memory);
+  const bool queued = engine_.execute([this, name, under, post] {
     try {
       engine_.begin(
           name, Buffer(), [&](Buffer&, MPI_Request* request) { return post(request); },
-          [&](Result<void> ended, Buffer) {
-            outcome = std::move(ended);
-            done.set();
+          [under](Result<void> ended, Buffer) {
+            under->outcome = std::move(ended);
+            under->done.set();
           });
     } catch (const std::bad_alloc&) {
-      outcome = fail(no_memory());
-      done.set();
+      under->outcome = fail(no_memory());
+      under->done.set();
     }
   });
   if (!queued) return fail(stopped());
-  if (!engine_.wait(done, kNoDeadline)) return fail(stopped());
-  return outcome;
+  TARN_CHECK(wait(under->done));
+  return under->outcome;
 }
 
 template <class Allocate>
@@ -66,16 +86,18 @@ Result<void> MpiCollectives::allocate_together(bool large, Allocate allocate) {
 }
 
 Result<void> MpiCollectives::barrier() {
-  return complete("MPI_Ibarrier", [&](MPI_Request* request) { return MPI_Ibarrier(comm_.get(), request); });
+  return complete("MPI_Ibarrier", nullptr, [comm = comm_.get()](MPI_Request* request) { return MPI_Ibarrier(comm, request); });
 }
 
 Result<void> MpiCollectives::all_reduce(std::span<std::uint64_t> values, MPI_Op op) {
   constexpr std::size_t kValuesMax = limits::kPeerPieceBytesMax / sizeof(std::uint64_t);
   while (!values.empty()) {
     const auto part = values.first(std::min(values.size(), kValuesMax));
-    TARN_CHECK(complete("MPI_Iallreduce", [&](MPI_Request* request) {
-      return MPI_Iallreduce(MPI_IN_PLACE, part.data(), to_int(part.size()), MPI_UINT64_T, op, comm_.get(), request);
+    const auto copy = std::make_shared<std::vector<std::uint64_t>>(part.begin(), part.end());
+    TARN_CHECK(complete("MPI_Iallreduce", copy, [at = copy->data(), count = to_int(part.size()), op, comm = comm_.get()](MPI_Request* request) {
+      return MPI_Iallreduce(MPI_IN_PLACE, at, count, MPI_UINT64_T, op, comm, request);
     }));
+    std::copy(copy->begin(), copy->end(), part.begin());
     values = values.subspan(part.size());
   }
   return {};
@@ -94,31 +116,33 @@ Result<void> MpiCollectives::agree(Result<void> mine) {
   if (first_failed == kNobodyFailed) return {};
 
   // Of fixed length, so that one broadcast is enough: u8 code, text.
-  std::vector<std::byte> record(kErrorBytesMax);
+  const auto record = std::make_shared<Bytes>(kErrorBytesMax);
   const auto failed = static_cast<RankId>(first_failed);
   if (rank() == failed) {
     base::Encoder encoder;
     encoder.u8(static_cast<std::uint8_t>(mine.error().code)).text(mine.error().message.substr(0, kErrorBytesMax - 16));
-    std::memcpy(record.data(), encoder.bytes().data(), encoder.size());
+    std::memcpy(record->data(), encoder.bytes().data(), encoder.size());
   }
   TARN_CHECK(broadcast_bytes(failed, record));
-  base::Decoder decoder(record);
+  base::Decoder decoder(*record);
   const auto code = static_cast<ErrorCode>(std::min(decoder.u8(), static_cast<std::uint8_t>(ErrorCode::internal)));
   return fail(code, std::string(decoder.text()), failed);
 }
 
 Result<std::uint64_t> MpiCollectives::exclusive_scan_sum(std::uint64_t value) {
-  std::uint64_t sum = 0;
-  TARN_CHECK(
-      complete("MPI_Iexscan", [&](MPI_Request* request) { return MPI_Iexscan(&value, &sum, 1, MPI_UINT64_T, MPI_SUM, comm_.get(), request); }));
-  return rank() == 0 ? 0 : sum;  // MPI leaves rank 0's undefined
+  const auto both = std::make_shared<std::array<std::uint64_t, 2>>(std::array<std::uint64_t, 2>{value, 0});
+  TARN_CHECK(complete("MPI_Iexscan", both, [at = both->data(), comm = comm_.get()](MPI_Request* request) {
+    return MPI_Iexscan(at, at + 1, 1, MPI_UINT64_T, MPI_SUM, comm, request);
+  }));
+  return rank() == 0 ? 0 : (*both)[1];  // MPI leaves rank 0's undefined
 }
 
-Result<void> MpiCollectives::broadcast_bytes(RankId root, std::span<std::byte> bytes) {
-  while (!bytes.empty()) {
+Result<void> MpiCollectives::broadcast_bytes(RankId root, const std::shared_ptr<Bytes>& all) {
+  for (std::span<std::byte> bytes(*all); !bytes.empty();) {
     const auto piece = bytes.first(std::min(bytes.size(), limits::kPeerPieceBytesMax));
-    TARN_CHECK(complete("MPI_Ibcast",
-                        [&](MPI_Request* request) { return MPI_Ibcast(piece.data(), to_int(piece.size()), MPI_BYTE, root, comm_.get(), request); }));
+    TARN_CHECK(complete("MPI_Ibcast", all, [at = piece.data(), count = to_int(piece.size()), root, comm = comm_.get()](MPI_Request* request) {
+      return MPI_Ibcast(at, count, MPI_BYTE, root, comm, request);
+    }));
     bytes = bytes.subspan(piece.size());
   }
   return {};
@@ -126,55 +150,66 @@ Result<void> MpiCollectives::broadcast_bytes(RankId root, std::span<std::byte> b
 
 Result<std::vector<std::byte>> MpiCollectives::broadcast(RankId root, std::span<const std::byte> bytes) {
   std::uint64_t size = bytes.size();
-  TARN_CHECK(broadcast_bytes(root, std::as_writable_bytes(std::span(&size, 1))));
-  std::vector<std::byte> result;
-  TARN_CHECK(allocate_together(size >= kLargeBytes, [&] { result.resize(size); }));
-  if (rank() == root) std::copy(bytes.begin(), bytes.end(), result.begin());
+  const auto size_bytes = std::make_shared<Bytes>(sizeof(size));
+  std::memcpy(size_bytes->data(), &size, sizeof(size));
+  TARN_CHECK(broadcast_bytes(root, size_bytes));
+  std::memcpy(&size, size_bytes->data(), sizeof(size));
+  const auto result = std::make_shared<Bytes>();
+  TARN_CHECK(allocate_together(size >= kLargeBytes, [&] { result->resize(size); }));
+  if (rank() == root) std::copy(bytes.begin(), bytes.end(), result->begin());
   TARN_CHECK(broadcast_bytes(root, result));
-  return result;
+  return std::move(*result);
 }
 
 Result<std::vector<std::vector<std::byte>>> MpiCollectives::all_gather(std::span<const std::byte> mine) {
   const auto ranks = static_cast<std::size_t>(size());
-  const std::uint64_t size_here = mine.size();
-  std::vector<std::uint64_t> sizes(ranks);
-  TARN_CHECK(complete("MPI_Iallgather", [&](MPI_Request* request) {
-    return MPI_Iallgather(&size_here, 1, MPI_UINT64_T, sizes.data(), 1, MPI_UINT64_T, comm_.get(), request);
+  struct Gather {
+    std::vector<std::uint64_t> sizes;  // of all ranks, then of this one
+    std::vector<int> counts, starts;
+    Bytes own, all;
+  };
+  const auto data = std::make_shared<Gather>();
+  data->sizes.resize(ranks + 1);
+  data->sizes[ranks] = mine.size();
+  TARN_CHECK(complete("MPI_Iallgather", data, [at = data->sizes.data(), ranks, comm = comm_.get()](MPI_Request* request) {
+    return MPI_Iallgather(at + ranks, 1, MPI_UINT64_T, at, 1, MPI_UINT64_T, comm, request);
   }));
 
   // All ranks know all sizes, so all come to the same decision.
-  std::vector<int> counts(ranks);
-  std::vector<int> starts(ranks);
+  data->counts.resize(ranks);
+  data->starts.resize(ranks);
   std::uint64_t total = 0;
   for (std::size_t r = 0; r < ranks; ++r) {
-    if (sizes[r] > limits::kPeerPieceBytesMax || total + sizes[r] > limits::GiB)
-      return fail(ErrorCode::invalid, "too much for one all_gather: rank " + std::to_string(r) + " brings " + std::to_string(sizes[r]) + " bytes",
+    const std::uint64_t size = data->sizes[r];
+    if (size > limits::kPeerPieceBytesMax || total + size > limits::GiB)
+      return fail(ErrorCode::invalid, "too much for one all_gather: rank " + std::to_string(r) + " brings " + std::to_string(size) + " bytes",
                   static_cast<RankId>(r));
-    counts[r] = static_cast<int>(sizes[r]);
-    starts[r] = static_cast<int>(total);
-    total += sizes[r];
+    data->counts[r] = static_cast<int>(size);
+    data->starts[r] = static_cast<int>(total);
+    total += size;
   }
-  std::vector<std::byte> all;
   std::vector<std::vector<std::byte>> result(ranks);
   TARN_CHECK(allocate_together(total >= kLargeBytes, [&] {
-    all.resize(total);
-    for (std::size_t r = 0; r < ranks; ++r) result[r].reserve(sizes[r]);
+    data->own.assign(mine.begin(), mine.end());
+    data->all.resize(total);
+    for (std::size_t r = 0; r < ranks; ++r) result[r].reserve(data->sizes[r]);
   }));
-  TARN_CHECK(complete("MPI_Iallgatherv", [&](MPI_Request* request) {
-    return MPI_Iallgatherv(mine.data(), to_int(mine.size()), MPI_BYTE, all.data(), counts.data(), starts.data(), MPI_BYTE, comm_.get(), request);
+  TARN_CHECK(complete("MPI_Iallgatherv", data, [at = data.get(), comm = comm_.get()](MPI_Request* request) {
+    return MPI_Iallgatherv(at->own.data(), to_int(at->own.size()), MPI_BYTE, at->all.data(), at->counts.data(), at->starts.data(), MPI_BYTE, comm,
+                           request);
   }));
-  for (std::size_t r = 0; r < ranks; ++r) result[r].assign(all.begin() + starts[r], all.begin() + starts[r] + counts[r]);
+  for (std::size_t r = 0; r < ranks; ++r)
+    result[r].assign(data->all.begin() + data->starts[r], data->all.begin() + data->starts[r] + data->counts[r]);
   return result;
 }
 
 Result<std::vector<std::vector<std::byte>>> MpiCollectives::exchange(std::vector<std::vector<std::byte>> to_each) {
   const auto ranks = static_cast<std::size_t>(size());
   TARN_ASSERT(to_each.size() == ranks);
-  std::vector<std::uint64_t> sizes_to(ranks);
-  std::vector<std::uint64_t> sizes_from(ranks);
-  for (std::size_t r = 0; r < ranks; ++r) sizes_to[r] = to_each[r].size();
-  TARN_CHECK(complete("MPI_Ialltoall", [&](MPI_Request* request) {
-    return MPI_Ialltoall(sizes_to.data(), 1, MPI_UINT64_T, sizes_from.data(), 1, MPI_UINT64_T, comm_.get(), request);
+  const auto sizes = std::make_shared<std::vector<std::uint64_t>>(2 * ranks);  // to each, from each
+  for (std::size_t r = 0; r < ranks; ++r) (*sizes)[r] = to_each[r].size();
+  TARN_CHECK(complete("MPI_Ialltoall", sizes, [at = sizes->data(), ranks, comm = comm_.get()](MPI_Request* request) {
+    return MPI_Ialltoall(at, 1, MPI_UINT64_T, at + ranks, 1, MPI_UINT64_T, comm, request);
   }));
 
   std::vector<std::vector<std::byte>> result(ranks);
@@ -182,16 +217,16 @@ Result<std::vector<std::vector<std::byte>>> MpiCollectives::exchange(std::vector
   result[self] = std::move(to_each[self]);
   to_each[self].clear();
   if (ranks == 1) return result;
+  std::shared_ptr<Exchange> data;
   TARN_CHECK(allocate_together(true, [&] {
     for (std::size_t r = 0; r < ranks; ++r)
-      if (r != self) result[r].resize(sizes_from[r]);
+      if (r != self) result[r].resize((*sizes)[ranks + r]);
+    data = std::make_shared<Exchange>(engine_, comm_.get(), rank(), std::move(to_each), std::move(result));
   }));
-
-  Exchange data(engine_, comm_.get(), rank(), to_each, result);
-  if (!engine_.execute([&] { data.start(); })) return fail(stopped());
-  if (!engine_.wait(data.done(), kNoDeadline)) return fail(stopped());
-  TARN_CHECK(data.outcome());
-  return result;
+  if (!engine_.execute([data] { data->start(); })) return fail(stopped());
+  TARN_CHECK(wait(data->done()));
+  TARN_CHECK(data->outcome());
+  return std::move(data->received());
 }
 
 }  // namespace tarn::mpi

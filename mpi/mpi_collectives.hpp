@@ -2,11 +2,14 @@
 // Level 6 (mpi). One calling thread at a time; it waits while the engine's thread makes the calls.
 #pragma once
 
+#include <memory>
+#include <optional>
 #include <vector>
 
 #include "mpi/collectives.hpp"
 #include "mpi/comm.hpp"
 #include "mpi/engine.hpp"
+#include "mpi/presence.hpp"
 
 namespace tarn::mpi {
 
@@ -14,6 +17,9 @@ class MpiCollectives final : public Collectives {
  public:
   /// `comm` is used by nobody else and outlives this, as does the engine.
   MpiCollectives(Engine& engine, const Comm& comm) : engine_(engine), comm_(comm) {}
+
+  /// From now on a wait ends with rank_lost when a rank does not answer any more. When all ranks have started their engines.
+  void end_with(Presence& presence) noexcept { presence_ = &presence; }
 
   [[nodiscard]] RankId rank() const noexcept override { return comm_.rank(); }
   [[nodiscard]] int size() const noexcept override { return comm_.size(); }
@@ -27,17 +33,24 @@ class MpiCollectives final : public Collectives {
   [[nodiscard]] Result<std::vector<std::vector<std::byte>>> exchange(std::vector<std::vector<std::byte>> to_each) override;
 
  private:
-  /// Runs `post(&request)`, an MPI call that starts something, on the engine's thread and waits for its end.
+  using Bytes = std::vector<std::byte>;
+
+  /// Waits for `done`. @errors aborted: the engine has stopped; rank_lost, and then every further call gives that too.
+  [[nodiscard]] Result<void> wait(Event& done);
+  /// Runs `post(&request)`, an MPI call that starts something, on the engine's thread and waits for its end. `memory` is what MPI
+  /// reads and writes: it lives until MPI is done with it, also when this call gives up before.
   template <class Post>
-  [[nodiscard]] Result<void> complete(const char* name, Post post);
+  [[nodiscard]] Result<void> complete(const char* name, std::shared_ptr<void> memory, Post post);
   /// Runs `allocate`, which may throw. Where it is `large`, which all ranks know, they agree on the outcome.
   template <class Allocate>
   [[nodiscard]] Result<void> allocate_together(bool large, Allocate allocate);
   [[nodiscard]] Result<void> all_reduce(std::span<std::uint64_t> values, MPI_Op op);
-  [[nodiscard]] Result<void> broadcast_bytes(RankId root, std::span<std::byte> bytes);
+  [[nodiscard]] Result<void> broadcast_bytes(RankId root, const std::shared_ptr<Bytes>& all);
 
   Engine& engine_;
   const Comm& comm_;
+  Presence* presence_ = nullptr;  // null: waits without limit
+  std::optional<Error> lost_;
 };
 
 }  // namespace tarn::mpi

@@ -32,7 +32,8 @@ Store::Impl::Impl(Comms comms, const StoreOptions& options, mpi::ThreadLevel lev
       job_collectives_(engine_, comms_.jobs),
       caller_(engine_, comms_.peers.get(), request_timeout(options, comms_.peers.size())),
       service_(engine_, comms_.peers.get(), comms_.peers.size(), data_pool_, control_pool_),
-      client_(caller_) {}
+      client_(caller_),
+      presence_(caller_, comms_.peers.rank(), comms_.peers.size()) {}
 
 Store::Impl::~Impl() {
   stop();
@@ -64,6 +65,7 @@ Result<void> Store::Impl::open() {
   make_parts();
   TARN_CHECK(collectives_.agree(buckets_->adopt(buckets)));
   TARN_CHECK(collectives_.agree(start_threads()));
+  TARN_CHECK(watch_ranks());
   TARN_CHECK(serve());
   opened_ = true;
   return {};
@@ -91,6 +93,7 @@ void Store::Impl::make_parts() {
   buckets_.emplace(engine_, caller_, control_pool_, rank(), size(), local_.get());
   jobs_.emplace(engine_, caller_, control_pool_, dsort_context(job_collectives_));
   store_.emplace(mpi::DistributedStore::Parts{map_, rank(), local_.get(), client_, *neighbours_, *buckets_, *jobs_});
+  presence_.add_to(service_);
   if (handlers_) handlers_->add_to(service_);
   buckets_->add_to(service_);
   jobs_->add_to(service_);
@@ -105,6 +108,17 @@ Result<void> Store::Impl::start_threads() {
   return engine_.start();
 }
 
+Result<void> Store::Impl::watch_ranks() {
+  const auto mine = static_cast<std::byte>(engine_.has_own_thread() ? 1 : 0);
+  TARN_TRY(const auto all, collectives_.all_gather(std::span(&mine, 1)));
+  std::vector<bool> answering;
+  for (const auto& one : all) answering.push_back(one.front() != std::byte{0});
+  presence_.set_answering(std::move(answering));
+  collectives_.end_with(presence_);
+  job_collectives_.end_with(presence_);
+  return {};
+}
+
 Result<void> Store::Impl::serve() {
   Result<void> outcome;
   if (sidecar_) outcome = sidecar_->start(*store_, {secrets_.token, secrets_.secret_key, options_.sidecar.endpoint_file});
@@ -117,6 +131,7 @@ Result<void> Store::Impl::serve() {
 }
 
 void Store::Impl::on_message(MPI_Message message, int source, int tag, std::size_t size_bytes) {
+  presence_.heard(source);
   if (tag == mpi::kRequestTag) {
     service_.on_request(message, source, size_bytes);
   } else if (tag == mpi::kReplyTag) {
@@ -127,6 +142,7 @@ void Store::Impl::on_message(MPI_Message message, int source, int tag, std::size
 }
 
 void Store::Impl::on_tick(mpi::Clock::time_point now) {
+  presence_.on_tick(now);
   service_.on_tick();
   client_.on_tick(now);
   neighbours_->on_tick(now);

@@ -28,6 +28,7 @@
 #include "mpi/object_handlers.hpp"
 #include "mpi/peer_client.hpp"
 #include "mpi/peer_service.hpp"
+#include "mpi/presence.hpp"
 #include "mpi/sort_jobs.hpp"
 #include "mpi/store_fetcher.hpp"
 #include "mpi/worker_pool.hpp"
@@ -78,6 +79,8 @@ class Store::Impl final : private mpi::Listener {
   [[nodiscard]] Result<void> open_disks(const placement::Rank& here);
   void make_parts();
   [[nodiscard]] Result<void> start_threads();
+  /// Collective calls end from now on when a rank is lost.
+  [[nodiscard]] Result<void> watch_ranks();
   [[nodiscard]] Result<void> serve();
   /// Waits, within the time limit, until MPI has taken all that this rank has sent and all late answers are in.
   void drain();
@@ -98,6 +101,7 @@ class Store::Impl final : private mpi::Listener {
   mpi::Caller caller_;
   mpi::PeerService service_;
   mpi::PeerClient client_;
+  mpi::Presence presence_;
   mpi::Secrets secrets_;
   std::unique_ptr<object::LocalStore> local_;  // null: a rank without disks
   std::shared_ptr<const placement::StoreMap> map_;

@@ -50,8 +50,9 @@ enum class Op : std::uint8_t {
   sort_run,       ///< from rank 0: id, specification ->
   sort_status,    ///< to rank 0: id -> JSON
   sort_abort,     ///< to rank 0: id ->
+  ping,           ///< ->
 };
-inline constexpr std::size_t kOps = static_cast<std::size_t>(Op::sort_abort) + 1;
+inline constexpr std::size_t kOps = static_cast<std::size_t>(Op::ping) + 1;
 
 struct Header {
   Op op = Op::find;

@@ -1,6 +1,8 @@
 // lost_rank_test.cpp - a rank that does not answer any more: the others get an error that names it, in time, and nothing hangs.
 #include <chrono>
 #include <filesystem>
+#include <fstream>
+#include <memory>
 #include <thread>
 
 #include "base/limits.hpp"
@@ -120,5 +122,64 @@ TEST_CASE("Lost rank: what it was writing to another rank is dropped, and none o
     CHECK(code_of(store.head({"data", key})) == "not_found");
   }
   meet(store);
+  REQUIRE(failure(store.close()) == "");
+}
+
+TEST_CASE("Lost rank: collective calls of the others end with rank_lost, in time, and name it", "[lost]") {
+  int level = 0;
+  MPI_Query_thread(&level);
+  if (world_size() < 3 || level != MPI_THREAD_MULTIPLE) return;  // without a service thread a late rank looks the same
+  SharedDirectory directory;
+  const auto pids = processes_of_ranks();
+  {
+    Store store = open_store(impatient(directory));
+    if (world_rank() == 0) REQUIRE(failure(store.create_bucket("data")) == "");
+    meet(store);
+    const auto flag = [&](int rank) { return directory.path() + "/ended-" + std::to_string(rank); };
+    const auto wait_for_flag = [&](int rank) {
+      const auto limit = steady_clock::now() + std::chrono::seconds(60);
+      while (!std::filesystem::exists(flag(rank)) && steady_clock::now() < limit) std::this_thread::yield();
+      return std::filesystem::exists(flag(rank));
+    };
+    if (world_rank() != 1) {
+      std::unique_ptr<StoppedProcess> stopped;
+      if (world_rank() == 0) stopped = std::make_unique<StoppedProcess>(pids[1]);
+      const auto start = steady_clock::now();
+      const auto outcome = store.flush();
+      const auto again = store.close();
+      REQUIRE_FALSE(outcome);
+      INFO(outcome.error().message);
+      CHECK(outcome.error().code == ErrorCode::rank_lost);
+      CHECK(outcome.error().rank == 1);
+      CHECK_THAT(outcome.error().message, Catch::Contains("rank 1 did not answer"));
+      CHECK(code_of(again) == "rank_lost");
+      CHECK(seconds_since(start) < 20);
+      std::ofstream(flag(world_rank())) << "x";
+      if (world_rank() == 0)
+        for (int rank = 2; rank < world_size(); ++rank) CHECK(wait_for_flag(rank));
+    } else {  // goes on when the others have given it up: neither does it wait for ever
+      CHECK(wait_for_flag(0));
+      const auto start = steady_clock::now();
+      (void)store.flush();  // the others may have begun this one
+      CHECK(code_of(store.close()) == "rank_lost");
+      CHECK(seconds_since(start) < 20);
+    }
+    meet();
+  }
+  Store again = open_store(test_options(directory));  // everybody's disks are free
+  CHECK(again.buckets().value().size() == 1);
+  REQUIRE(failure(again.close()) == "");
+}
+
+TEST_CASE("Lost rank: one that is only late in a collective call is waited for", "[lost]") {
+  int level = 0;
+  MPI_Query_thread(&level);
+  if (world_size() < 3 || level != MPI_THREAD_MULTIPLE) return;
+  SharedDirectory directory;
+  auto options = impatient(directory);
+  options.request_timeout = std::chrono::milliseconds(400);
+  Store store = open_store(options);
+  if (world_rank() == 1) std::this_thread::sleep_for(std::chrono::milliseconds(2500));  // computes: what is tested is that this does no harm
+  CHECK(failure(store.flush()) == "");
   REQUIRE(failure(store.close()) == "");
 }
