@@ -18,6 +18,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <thread>
@@ -106,6 +107,10 @@ class Engine {
     Watched watched;
     Result<void> outcome;
   };
+  struct Left {
+    std::vector<Watched> watched;
+    Left* next = nullptr;
+  };
   struct Postponed {
     MPI_Message message;
     int source;
@@ -147,7 +152,8 @@ class Engine {
   // Of the thread that makes the turn.
   std::vector<MPI_Request> requests_;  // same order as watched_
   std::vector<Watched> watched_;
-  std::vector<int> ended_;  // this and the next two have room for as many as requests_
+  std::unique_ptr<Left> left_ = std::make_unique<Left>();  // for what is under way when the engine goes
+  std::vector<int> ended_;                                 // this and the next two have room for as many as requests_
   std::vector<MPI_Status> statuses_;
   std::vector<Ended> done_;
   std::optional<Postponed> postponed_;  // the listener had no memory for it: nothing is probed before it has
