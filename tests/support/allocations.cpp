@@ -64,13 +64,17 @@ void reset_peak() noexcept {
 
 namespace {
 
-void* take_or_throw(std::size_t size) {
+void* take_or_null(std::size_t size) noexcept {
   if (good_left != kNever && spared == 0 && good_left-- == 0) {
     good_left = kNever;
     thrown = true;
-    throw std::bad_alloc();
+    return nullptr;
   }
-  if (void* const memory = take(size)) return memory;
+  return take(size);
+}
+
+void* take_or_throw(std::size_t size) {
+  if (void* const memory = take_or_null(size)) return memory;
   throw std::bad_alloc();
 }
 
@@ -83,6 +87,19 @@ void* operator new(std::size_t size) {
 }
 void* operator new[](std::size_t size) {
   return tarn::tests::take_or_throw(size);
+}
+// These too, or a sanitizer's own would meet our operator delete.
+void* operator new(std::size_t size, const std::nothrow_t& /*tag*/) noexcept {
+  return tarn::tests::take_or_null(size);
+}
+void* operator new[](std::size_t size, const std::nothrow_t& /*tag*/) noexcept {
+  return tarn::tests::take_or_null(size);
+}
+void operator delete(void* memory, const std::nothrow_t& /*tag*/) noexcept {
+  tarn::tests::give(memory);
+}
+void operator delete[](void* memory, const std::nothrow_t& /*tag*/) noexcept {
+  tarn::tests::give(memory);
 }
 void operator delete(void* memory) noexcept {
   tarn::tests::give(memory);
