@@ -221,6 +221,36 @@ TEST_CASE("open: part of the ranks may have a store of their own, and two stores
   MPI_Comm_free(&half);
 }
 
+TEST_CASE("open: two ranks that wait for each other in two stores serve both meanwhile", "[open]") {
+  if (world_size() == 1) return;
+  SharedDirectory directory;
+  auto options = test_options(directory);
+  options.request_timeout = std::chrono::seconds(10);
+  Store first = open_store(options);
+  options.directories = {directory.path() + "/second-" + std::to_string(world_rank())};
+  Store second = open_store(options);
+  if (world_rank() == 0) {
+    REQUIRE(failure(first.create_bucket("data")) == "");
+    REQUIRE(failure(second.create_bucket("data")) == "");
+  }
+  MPI_Request request = MPI_REQUEST_NULL;
+  MPI_Ibarrier(MPI_COMM_WORLD, &request);
+  for (int done = 0; done == 0; MPI_Test(&request, &done, MPI_STATUS_IGNORE)) {
+    first.progress();
+    second.progress();
+  }
+  Store& own = world_rank() % 2 == 0 ? first : second;  // each rank waits in another store than its neighbour
+  const std::string key = key_on(own, "data", "k" + std::to_string(world_rank()), (world_rank() + 1) % world_size());
+  for (int i = 0; i < 50; ++i) REQUIRE(failure(own.put({"data", key}, test_bytes(100, static_cast<std::uint64_t>(i)))) == "");
+  MPI_Ibarrier(MPI_COMM_WORLD, &request);
+  for (int done = 0; done == 0; MPI_Test(&request, &done, MPI_STATUS_IGNORE)) {
+    first.progress();
+    second.progress();
+  }
+  REQUIRE(failure(second.close()) == "");
+  REQUIRE(failure(first.close()) == "");
+}
+
 TEST_CASE("open: endpoint.json is there when every rank serves, for its owner only, and goes with the store", "[open]") {
   SharedDirectory directory;
   auto options = test_options(directory);
