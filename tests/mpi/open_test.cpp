@@ -278,6 +278,28 @@ TEST_CASE("open: endpoint.json is there when every rank serves, for its owner on
   CHECK_FALSE(fs::exists(options.sidecar.endpoint_file));
 }
 
+TEST_CASE("open: the endpoint file of a store that is open is refused before a disk is made; a stale one is replaced", "[open]") {
+  SharedDirectory directory;
+  auto options = test_options(directory);
+  options.sidecar.enabled = true;
+  options.sidecar.endpoint_file = directory.path() + "/endpoint.json";
+  if (world_rank() == 0) std::ofstream(options.sidecar.endpoint_file) << "left by a store that was killed";
+  meet();
+  Store store = open_store(options);
+  auto second = options;
+  second.directories = {directory.path() + "/second-{rank}"};
+  check_agreed(open(MPI_COMM_WORLD, second), ErrorCode::busy, 0, "is the endpoint file of a running store");
+  CHECK_FALSE(fs::exists(directory.path() + "/second-" + std::to_string(world_rank())));
+  std::stringstream text;
+  text << std::ifstream(options.sidecar.endpoint_file).rdbuf();
+  CHECK(text.str().find(store.token()) != std::string::npos);
+  meet(store);
+  REQUIRE(failure(store.close()) == "");
+  meet();
+  Store again = open_store(second);
+  REQUIRE(failure(again.close()) == "");
+}
+
 TEST_CASE("Store: destroyed without close, it leaves MPI alone and frees its directories", "[open]") {
   SharedDirectory directory;
   {
