@@ -58,15 +58,13 @@ void add_object_fields(ResponseHead& response, const ObjectInfo& info, std::stri
   std::uint64_t missing = 0;
   for (const auto& [name, value] : info.user_metadata) {
     const auto kept = std::find_if(kKeptFields.begin(), kKeptFields.end(), [&](const KeptField& field) { return field.metadata == name; });
-    if (!is_field_value(value)) {
-      ++missing;
-    } else if (kept != kKeptFields.end()) {
+    const bool sendable = is_field_value(value);
+    if (sendable && kept != kKeptFields.end())
       response.add(kept->field, value);
-    } else if (is_field_name(name)) {
+    else if (sendable && is_field_name(name))
       response.add(std::string(kMetaPrefix) + name, value);
-    } else {
+    else
       ++missing;
-    }
   }
   if (missing > 0) response.add("x-amz-missing-meta", missing);
 }

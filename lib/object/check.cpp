@@ -127,7 +127,8 @@ class Check {
       auto record = volume::decode_record(value);
       damaged_entry |= !record;
       if (record && (record->sequence >= seen_.size() || !seen_[record->sequence]))
-        unseen.push_back({{std::string(joined.substr(0, joined.find('\0'))), std::string(volume::object_key(joined))}, std::move(*record)});
+        unseen.emplace_back(ObjectName{std::string(joined.substr(0, joined.find('\0'))), std::string(volume::object_key(joined))},
+                            std::move(*record));
       return volume::ScanStep{};
     }));
     if (damaged_entry) trouble(disk_.path() + ": an entry of the index is damaged; rebuild the index");

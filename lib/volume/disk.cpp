@@ -58,7 +58,7 @@ Result<void> Disk::open_index(bool anew) {
   }
   index_.reset();
   for (const char* name : {"/data.mdb", "/lock.mdb"}) {
-    if (const auto removed = fs_.remove(index_path + name); !removed && removed.error().code != ErrorCode::not_found) return removed;
+    if (auto removed = fs_.remove(index_path + name); !removed && removed.error().code != ErrorCode::not_found) return removed;
   }
   TARN_TRY(index_, Index::open(fs_, index_path));
   return {};

@@ -183,7 +183,7 @@ class Recovery {
     batch_ = Batch{};
     changes_.clear();
     for (const std::uint64_t volume : dead_) {
-      if (const auto removed = fs_.remove(path(volume)); !removed && removed.error().code != ErrorCode::not_found) return removed;
+      if (auto removed = fs_.remove(path(volume)); !removed && removed.error().code != ErrorCode::not_found) return removed;
     }
     dead_.clear();
     return {};
