@@ -36,8 +36,8 @@ class ActiveThreads {
       } else if (active_ > 1 && cpu < kSpare * (threads - 1)) {
         change(active_ - 1);
       }
-      if (cpu < kQuiet) pause_ = 1;  // other times, other clients
     }
+    if (cpu < kQuiet && ++quiet_ % kForget == 0) pause_ = std::max(1U, pause_ / 2);  // other times, other clients
     previous_ = work;
     return active_;
   }
@@ -45,7 +45,8 @@ class ActiveThreads {
  private:
   static constexpr double kBusy = 0.85, kSpare = 0.6, kQuiet = 0.3;  // of a core
   static constexpr double kGain = 1.1;                               // that a thread more must bring
-  static constexpr unsigned kPauseMax = 256;                         // periods between trials
+  static constexpr unsigned kPauseFactor = 4, kPauseMax = 1024;      // periods between trials that brought nothing
+  static constexpr unsigned kForget = 100;                           // quiet periods after which half of a pause is forgotten
 
   void judge(double work) noexcept {
     trial_ = false;
@@ -54,7 +55,7 @@ class ActiveThreads {
       return;
     }
     change(active_ - 1);
-    pause_ = std::min(2 * pause_, kPauseMax);
+    pause_ = std::min(kPauseFactor * pause_, kPauseMax);
     wait_ = pause_;
   }
   void change(unsigned active) noexcept {
@@ -64,7 +65,7 @@ class ActiveThreads {
 
   const unsigned most_;
   unsigned active_ = 1;
-  unsigned settle_ = 0, wait_ = 0, pause_ = 1;
+  unsigned settle_ = 0, wait_ = 0, pause_ = 1, quiet_ = 0;
   bool trial_ = false;
   double previous_ = 0, work_before_ = 0;
 };

@@ -6,7 +6,7 @@ namespace tarn::http {
 
 namespace {
 
-constexpr std::chrono::milliseconds kPeriod{100};
+constexpr std::chrono::milliseconds kPeriod{50};
 
 }  // namespace
 

@@ -17,7 +17,7 @@ class Balancer {
 
   /// For a new connection: the active worker that has the fewest.
   [[nodiscard]] Worker& choose() const noexcept;
-  /// Measures ten times a second, and moves connections when another number of threads is better. Until its timer is
+  /// Measures twenty times a second, and moves connections when another number of threads is better. Until its timer is
   /// cancelled by the end of the io_context.
   Task<> run();
 

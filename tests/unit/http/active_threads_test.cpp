@@ -46,7 +46,7 @@ TEST_CASE("ActiveThreads: a thread that brings nothing is given up, and tried ev
   CHECK(with_two >= 2);
   CHECK(with_two < 50);
   CHECK(run(threads, 0.1, 2, 10) == 1);
-  CHECK(run(threads, 2, 2, 400) == 2);  // when it does bring something, it is found
+  CHECK(run(threads, 2, 2, 1100) == 2);  // when it does bring something, it is found
 }
 
 }  // namespace
