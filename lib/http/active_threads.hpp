@@ -5,9 +5,11 @@
 // needs; two half idle threads wake up for every request, and where cores are short they take them from the client.
 // So connections stay together until their threads are at their limit. Then one thread more is tried, and kept if the
 // work done has grown; if it has not (no core is free, or the client is the limit), the next trial comes later and later.
+// In the same way a thread less is tried when the work might fit into fewer.
 #pragma once
 
 #include <algorithm>
+#include <utility>
 
 namespace tarn::http {
 
@@ -24,18 +26,10 @@ class ActiveThreads {
   unsigned update(double cpu, double work) noexcept {
     if (settle_ > 0) {  // connections were on the move
       --settle_;
-    } else if (trial_) {
+    } else if (trial_ != 0) {
       judge(work);
     } else {
-      if (wait_ > 0) --wait_;
-      const double threads = active_;
-      if (active_ < most_ && cpu > kBusy * threads && wait_ == 0) {
-        work_before_ = std::max(work, previous_);
-        trial_ = true;
-        change(active_ + 1);
-      } else if (active_ > 1 && cpu < kSpare * (threads - 1)) {
-        change(active_ - 1);
-      }
+      consider(cpu, std::max(work, previous_));
     }
     if (cpu < kQuiet && ++quiet_ % kForget == 0) pause_ = std::max(1U, pause_ / 2);  // other times, other clients
     previous_ = work;
@@ -43,30 +37,44 @@ class ActiveThreads {
   }
 
  private:
-  static constexpr double kBusy = 0.85, kSpare = 0.6, kQuiet = 0.3;  // of a core
-  static constexpr double kGain = 1.1;                               // that a thread more must bring
-  static constexpr unsigned kPauseFactor = 4, kPauseMax = 1024;      // periods between trials that brought nothing
-  static constexpr unsigned kForget = 100;                           // quiet periods after which half of a pause is forgotten
+  static constexpr double kBusy = 0.85, kSpare = 0.6, kFits = 1.1, kQuiet = 0.3;  // of a core
+  static constexpr double kGain = 1.1, kLoss = 0.97;                              // what a thread more must bring, and one less may cost
+  static constexpr unsigned kPauseFactor = 4, kPauseMax = 1024;                   // periods between trials that brought nothing
+  static constexpr unsigned kForget = 100;                                        // quiet periods after which half of a pause is forgotten
 
-  void judge(double work) noexcept {
-    trial_ = false;
-    if (work >= kGain * work_before_) {
-      pause_ = 1;
-      return;
+  void consider(double cpu, double work) noexcept {
+    const double threads = active_;
+    if (cpu < kSpare * (threads - 1)) {
+      change(-1);
+    } else if (wait_ > 0) {
+      --wait_;
+    } else if (active_ < most_ && cpu > kBusy * threads) {
+      begin_trial(+1, work);
+    } else if (active_ > 1 && cpu < kFits * (threads - 1)) {
+      begin_trial(-1, work);
     }
-    change(active_ - 1);
+  }
+  void begin_trial(int direction, double work) noexcept {
+    trial_ = direction;
+    work_before_ = work;
+    change(direction);
+  }
+  void judge(double work) noexcept {
+    const int direction = std::exchange(trial_, 0);
+    if (work >= (direction > 0 ? kGain : kLoss) * work_before_) return;
+    change(-direction);
     pause_ = std::min(kPauseFactor * pause_, kPauseMax);
     wait_ = pause_;
   }
-  void change(unsigned active) noexcept {
-    active_ = active;
+  void change(int by) noexcept {
+    active_ = static_cast<unsigned>(static_cast<int>(active_) + by);
     settle_ = 1;
   }
 
   const unsigned most_;
   unsigned active_ = 1;
   unsigned settle_ = 0, wait_ = 0, pause_ = 1, quiet_ = 0;
-  bool trial_ = false;
+  int trial_ = 0;  // +1, -1: of a thread more or less
   double previous_ = 0, work_before_ = 0;
 };
 

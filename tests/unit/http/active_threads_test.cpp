@@ -2,6 +2,7 @@
 #include <catch2/catch.hpp>
 
 #include <algorithm>
+#include <random>
 
 #include "http/active_threads.hpp"
 
@@ -47,6 +48,30 @@ TEST_CASE("ActiveThreads: a thread that brings nothing is given up, and tried ev
   CHECK(with_two < 50);
   CHECK(run(threads, 0.1, 2, 10) == 1);
   CHECK(run(threads, 2, 2, 1100) == 2);  // when it does bring something, it is found
+}
+
+TEST_CASE("ActiveThreads: where two threads are slower than one, luck does not keep them", "[http]") {
+  ActiveThreads threads(2);
+  std::mt19937 random(1);
+  std::uniform_real_distribution<double> noise(0.85, 1.15);
+  int with_two = 0;
+  for (int i = 0; i < 10'000; ++i) {
+    threads.update(0.97, (threads.count() == 1 ? 1000 : 800) * noise(random));
+    with_two += threads.count() == 2 ? 1 : 0;
+  }
+  CHECK(with_two < 1000);
+}
+
+TEST_CASE("ActiveThreads: where two threads are faster than one, bad luck does not lose them for long", "[http]") {
+  ActiveThreads threads(2);
+  std::mt19937 random(1);
+  std::uniform_real_distribution<double> noise(0.85, 1.15);
+  int with_two = 0;
+  for (int i = 0; i < 10'000; ++i) {
+    threads.update(threads.count() == 1 ? 1.0 : 1.8, (threads.count() == 1 ? 1000 : 1800) * noise(random));
+    with_two += threads.count() == 2 ? 1 : 0;
+  }
+  CHECK(with_two > 9000);
 }
 
 }  // namespace
