@@ -29,6 +29,7 @@ head -c 1048576 /dev/urandom >"$work/www/bench/large"
 
 "$server" --dir "$work/rank0" --dir "$work/rank1" --threads 2 >"$work/urls" &
 pids+=($!)
+tarn_pid=$!
 for _ in $(seq 100); do [ -s "$work/urls" ] && break; sleep 0.1; done
 tarn=$(python3 -c 'import json,sys; print(json.load(open(sys.argv[1]))["urls"][0])' "$work/urls")
 curl -fsS -X PUT "$tarn/bench"
@@ -51,13 +52,27 @@ http {
 CONF
 nginx -p "$work" -c "$work/nginx.conf" 2>/dev/null &
 pids+=($!)
+nginx_pid=$!
 nginx_url=http://127.0.0.1:$port
 for _ in $(seq 100); do curl -fsS -o /dev/null "$nginx_url/bench/small" 2>/dev/null && break; sleep 0.1; done
 curl -fsS "$nginx_url/bench/small" | cmp - "$work/www/bench/small"
 
-run() { wrk -t1 -c16 -d"${seconds}s" -H 'User-Agent: curl/8' "$1" | awk '/Requests\/sec/ {print $2}'; }
+# CPU time of a process and its children so far, in clock ticks.
+ticks() {
+  local pid total=0
+  for pid in "$1" $(cat "/proc/$1/task/$1/children"); do total=$((total + $(sed 's/.*) //' "/proc/$pid/stat" | awk '{print $12 + $13}'))); done
+  echo "$total"
+}
+# Requests per second, and the server's CPU time for each in microseconds.
+run() {  # URL, process
+  local before
+  before=$(ticks "$2")
+  wrk -t1 -c16 -d"${seconds}s" -H 'User-Agent: curl/8' "$1" >"$work/wrk"
+  awk -v ticks=$(($(ticks "$2") - before)) -v hz="$(getconf CLK_TCK)" \
+    '/requests in/ {n = $1} /Requests\/sec/ {printf "%s %.2f ", $2, ticks / hz * 1e6 / n}' "$work/wrk"
+}
 measure() {  # name, sidecar's URL, nginx's URL
-  for _ in $(seq "$rounds"); do echo "$1 $(run "$2") $(run "$3")"; done
+  for _ in $(seq "$rounds"); do echo "$1 $(run "$2" "$tarn_pid") $(run "$3" "$nginx_pid")"; done
 }
 {
   measure "GET_10_KiB" "$tarn/bench/r0/small" "$nginx_url/bench/small"
@@ -67,11 +82,11 @@ measure() {  # name, sidecar's URL, nginx's URL
 import statistics, sys
 rows = {}
 for line in sys.stdin:
-    name, ours, theirs = line.split()
-    rows.setdefault(name, []).append((float(ours), float(theirs)))
-print("%-14s %10s %10s   ratio min / median / max" % ("", "tarn/s", "nginx/s"))
-for name, pairs in rows.items():
-    ratios = sorted(a / b for a, b in pairs)
-    ours, theirs = (statistics.median(column) for column in zip(*pairs))
-    print("%-14s %10.0f %10.0f   %.2f / %.2f / %.2f" % (name, ours, theirs, ratios[0], statistics.median(ratios), ratios[-1]))
+    name, *values = line.split()
+    rows.setdefault(name, []).append([float(value) for value in values])
+print("%-14s %10s %10s   ratio min / median / max   %12s %12s" % ("", "tarn/s", "nginx/s", "tarn CPU us", "nginx CPU us"))
+for name, rounds in rows.items():
+    ratios = sorted(row[0] / row[2] for row in rounds)
+    ours, our_cpu, theirs, their_cpu = (statistics.median(column) for column in zip(*rounds))
+    print("%-14s %10.0f %10.0f   %.2f / %.2f / %.2f         %12.1f %12.1f" % (name, ours, theirs, ratios[0], statistics.median(ratios), ratios[-1], our_cpu, their_cpu))
 '
