@@ -50,7 +50,8 @@ class RequestReader {
 
   /// Bytes of body that have not been read; UINT64_MAX: chunked, so it is not known.
   [[nodiscard]] std::uint64_t body_left() const noexcept { return body_left_; }
-  [[nodiscard]] bool has_input() const noexcept { return position_ < end_; }
+  /// Whether bytes behind the request have been received: what came together with the end of a chunked body counts too.
+  [[nodiscard]] bool has_input() const noexcept { return position_ < end_ || chunks_position_ < chunks_end_; }
   [[nodiscard]] bool idle() const noexcept { return idle_; }
   [[nodiscard]] const ParseFailure& failure() const noexcept { return parser_.failure(); }
   [[nodiscard]] const ParseFailure& body_failure() const noexcept { return body_failure_; }

@@ -8,7 +8,9 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <future>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <vector>
 
@@ -132,6 +134,51 @@ TEST_CASE("Worker: connections move between threads under load, and no answer is
   CHECK(first.load.load() + second.load.load() == kClients);
 
   clients.clear();  // the connections end, wherever they are
+  CHECK(server.connections.wait_for_none(std::chrono::seconds(30)));
+  server.pool.stop();
+  first.stop();
+  second.stop();
+}
+
+TEST_CASE("Worker: a request that came together with the end of a chunked body is answered before the connection moves", "[http]") {
+  const tests::TemporaryDirectory directory;
+  auto cluster = tests::LocalCluster::open({{directory.file("disk")}});
+  REQUIRE(cluster);
+  REQUIRE((*cluster)->store(0).create_bucket("bucket", 1));
+  SidecarOptions options;
+  options.anonymous = true;
+  Server server((*cluster)->service(0), options, {});
+  server.ready.store(true);
+  Worker first(server), second(server);
+  first.start();
+  second.start();
+  auto [fd, client] = connect_pair();
+  const timeval patience{20, 0};
+  REQUIRE(::setsockopt(client.get(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) == 0);
+  REQUIRE(server.connections.try_add(100));
+  Socket socket(first.io);
+  socket.assign(asio::ip::tcp::v4(), fd);
+  first.adopt(std::move(socket));
+
+  const auto send = [&](std::string_view text) {
+    return ::send(client.get(), text.data(), text.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(text.size());
+  };
+  std::string input;
+  REQUIRE(send("PUT /bucket/r0/k HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nExpect: 100-continue\r\n\r\n"));
+  CHECK(read_response(client.get(), input).starts_with("HTTP/1.1 100 "));  // the request is under way
+  std::promise<void> told;
+  first.give_away(0, second);
+  asio::post(first.io, [&] { told.set_value(); });
+  told.get_future().wait();
+  CHECK(second.load.load() == 0);  // it moves when the request has ended
+  REQUIRE(send("3\r\nabc\r\n0\r\n\r\nGET /bucket/r0/k HTTP/1.1\r\nHost: x\r\n\r\n"));
+  CHECK(read_response(client.get(), input).empty());  // the PUT's
+  CHECK(read_response(client.get(), input) == "abc");
+  REQUIRE(send("GET /bucket/r0/k HTTP/1.1\r\nHost: x\r\n\r\n"));
+  CHECK(read_response(client.get(), input) == "abc");
+  CHECK(second.load.load() == 1);
+
+  client.reset();
   CHECK(server.connections.wait_for_none(std::chrono::seconds(30)));
   server.pool.stop();
   first.stop();
