@@ -112,6 +112,8 @@ Result<void> DiskDirectory::load_or_make_identity(std::uint64_t weight, bool cre
   const std::string file = path_ + "/disk.json";
   const auto text = base::read_text_file(fs_, file);
   if (!text && text.error().code == ErrorCode::not_found && create) {
+    const auto volumes = fs_.list(volumes_path());
+    if (volumes && !volumes->empty()) return damaged_identity(file + " is missing, but there are volumes beside it");
     identity_.id = base::Uuid::random();
     identity_.weight = weight;
     if (weight == 0) {

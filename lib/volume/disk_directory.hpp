@@ -33,7 +33,8 @@ class DiskDirectory {
  public:
   /// Locks the directory and reads or makes its identity. A missing directory is made (its parent must exist).
   /// @param weight  of a new disk; 0: the file system's capacity.
-  /// @errors busy: another process has it (named); invalid: foreign files, or a newer format; denied; io; no_space.
+  /// @errors busy: another process has it (named); invalid: foreign files, or a newer format; corrupt: volumes without an identity;
+  ///         denied; io; no_space.
   [[nodiscard]] static Result<std::unique_ptr<DiskDirectory>> open(base::FileSystem& fs, const std::string& path, std::uint64_t weight,
                                                                    bool create = true);
 

@@ -1,6 +1,7 @@
 // disk.json: who a disk is, and which other disks its store has.
 #include <catch2/catch.hpp>
 
+#include <filesystem>
 #include <fstream>
 #include <string>
 
@@ -84,4 +85,23 @@ TEST_CASE("DiskDirectory: a disk.json without the store's disks opens; one that 
     CHECK(opened.error().message.find(file) != std::string::npos);
     CHECK(opened.error().message.find("write it anew") != std::string::npos);
   }
+}
+
+TEST_CASE("DiskDirectory: volumes without their disk.json are refused, they are not given to a new disk", "[volume]") {
+  const TemporaryDirectory directory;
+  const std::string path = directory.file("d");
+  const auto open = [&] { return DiskDirectory::open(base::posix_file_system(), path, 1000); };
+  REQUIRE(open());
+  const std::string identity = read(path + "/disk.json");
+  std::filesystem::remove(path + "/disk.json");
+  REQUIRE(open());  // nothing is lost
+  write(path + "/volumes/00000001.tar", "bytes");
+  std::filesystem::remove(path + "/disk.json");
+  const auto opened = open();
+  REQUIRE_FALSE(opened);
+  CHECK(opened.error().code == ErrorCode::corrupt);
+  CHECK(opened.error().message.find("disk.json is missing") != std::string::npos);
+  CHECK_FALSE(std::filesystem::exists(path + "/disk.json"));
+  write(path + "/disk.json", identity);
+  CHECK(open());
 }
