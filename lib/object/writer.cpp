@@ -33,8 +33,13 @@ bool LocalWriter::reserve(std::size_t size_bytes, std::size_t limit_bytes) {
   // Twice as much as there was, as the vector itself would take: one question for many small writes.
   const std::size_t wanted = std::clamp(2 * buffer_.capacity(), size_bytes, std::max(size_bytes, limits::kSoloObjectBytesMin));
   if (!memory_->take(wanted - taken_bytes_, limit_bytes)) return false;
+  try {
+    buffer_.reserve(wanted);
+  } catch (...) {  // in the constructor nobody else would give it back
+    memory_->give_back(wanted - taken_bytes_);
+    throw;
+  }
   taken_bytes_ = wanted;
-  buffer_.reserve(wanted);
   return true;
 }
 

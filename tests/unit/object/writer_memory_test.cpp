@@ -54,6 +54,35 @@ TEST_CASE("writers: many that are open at once hold a bounded part of the memory
   open.commit_and_check(*store);
 }
 
+TEST_CASE("writers: one that cannot be made for lack of memory keeps nothing of what all may hold", "[object]") {
+  const TemporaryDirectory directory;
+  const auto store = open_store({directory.file("a")});
+  const std::size_t writers = 2 * WriterMemory::kOpenBytesMax / limits::kSoloObjectBytesMin;
+  std::size_t thrown = 0;
+  bool ended = false;
+  for (std::uint64_t good = 0; !ended; ++good) {  // at each of its allocations, often enough to use up all
+    for (std::size_t i = 0; i < writers && !ended; ++i) {
+      const FailingAllocation fault(good);
+      try {
+        const auto writer = store->create(0, {"bucket", "key"}, {}, limits::kSoloObjectBytesMin);
+        ended = !fault.happened();
+      } catch (const std::bad_alloc&) {
+        ++thrown;
+      }
+    }
+  }
+  CHECK(thrown >= writers);
+  auto writer = store->create(0, {"bucket", "key"}, {}, UINT64_MAX);
+  REQUIRE(writer);
+  const std::string body = noise(200'000, 1);
+  REQUIRE((*writer)->write(bytes_of(body)));
+  REQUIRE((*writer)->commit());
+  CHECK(get(*store, "key") == body);
+  put(*store, "small", "x");
+  const auto volume_of = [&](const char* key) { return store->find(0, {"bucket", key})->extents.front().volume; };
+  CHECK(volume_of("key") == volume_of("small"));  // there was memory for it: it needed no volume of its own
+}
+
 TEST_CASE("writers: prepared bodies that wait for their commit hold a bounded part of the memory", "[object]") {
   const std::size_t size = GENERATE(std::size_t{4000}, std::size_t{40'000});
   const TemporaryDirectory directory;
