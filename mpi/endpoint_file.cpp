@@ -85,7 +85,10 @@ Result<EndpointFile> EndpointFile::claim(const std::string& path) {
 
 Result<void> EndpointFile::lock_present() {
   if (locked_ && same_file(*locked_, path_)) return {};
-  auto present = base::posix_file_system().open(path_, base::OpenMode::read);
+  // For writing: NFS gives an exclusive lock on nothing less.
+  auto& fs = base::posix_file_system();
+  auto present = fs.open(path_, base::OpenMode::read_write);
+  if (!present && present.error().code == ErrorCode::denied) present = fs.open(path_, base::OpenMode::read);
   if (!present && present.error().code == ErrorCode::not_found) return {};
   if (!present) return fail(std::move(present).error());
   if (::flock((*present)->descriptor(), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)

@@ -1,3 +1,4 @@
+#include <fcntl.h>
 #include <sys/stat.h>
 
 #include <chrono>
@@ -5,10 +6,13 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <future>
 #include <sstream>
 #include <thread>
 
+#include "base/file.hpp"
 #include "base/json.hpp"
+#include "mpi/endpoint_file.hpp"
 #include "mpi/mpi_test.hpp"
 
 using namespace tarn;
@@ -276,6 +280,18 @@ TEST_CASE("open: endpoint.json is there when every rank serves, for its owner on
   REQUIRE(failure(store.close()) == "");
   meet();
   CHECK_FALSE(fs::exists(options.sidecar.endpoint_file));
+}
+
+TEST_CASE("EndpointFile: what lies under the name is opened for writing, as the locks of NFS ask for", "[open]") {
+  SharedDirectory directory;
+  if (world_rank() != 0) return;
+  const std::string path = directory.path() + "/endpoint.json";
+  REQUIRE(::mkfifo(path.c_str(), 0600) == 0);  // who opens a pipe for reading alone waits for a writer
+  auto claimed = std::async(std::launch::async, [&] { return failure(mpi::EndpointFile::claim(path)); });
+  const bool in_time = claimed.wait_for(std::chrono::seconds(20)) == std::future_status::ready;
+  const base::UniqueFd writer(in_time ? -1 : ::open(path.c_str(), O_WRONLY | O_NONBLOCK | O_CLOEXEC));  // ends its wait
+  CHECK(in_time);
+  CHECK(claimed.get() == "");
 }
 
 TEST_CASE("open: the endpoint file of a store that is open is refused before a disk is made; a stale one is replaced", "[open]") {
