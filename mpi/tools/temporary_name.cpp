@@ -55,10 +55,10 @@ TemporaryName::TemporaryName(std::string path) : path_(std::move(path)) {
     if (slot.state.compare_exchange_strong(expected, Slot::being_filled)) slot_ = i;
   }
   if (slot_ < 0) return;
-  while (ending.load() != 0) ::pause();  // nothing new is begun any more
   Slot& slot = slots[static_cast<std::size_t>(slot_)];
   std::memcpy(slot.path.data(), path_.c_str(), path_.size() + 1);
   slot.state.store(Slot::held);
+  while (ending.load() != 0) ::pause();  // nothing new is begun any more; asked last: a handler that looked before missed this one
 }
 
 TemporaryName::TemporaryName(TemporaryName&& other) noexcept : path_(std::move(other.path_)), slot_(std::exchange(other.slot_, -1)) {}
