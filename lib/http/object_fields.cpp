@@ -57,7 +57,7 @@ void add_object_fields(ResponseHead& response, const ObjectInfo& info, std::stri
   response.add("ETag", etag).add("Last-Modified", base::format_http_time(info.modified_ns)).add("Accept-Ranges", "bytes");
   std::uint64_t missing = 0;
   for (const auto& [name, value] : info.user_metadata) {
-    const auto kept = std::find_if(kKeptFields.begin(), kKeptFields.end(), [&](const KeptField& field) { return field.metadata == name; });
+    const auto kept = std::find_if(kKeptFields.begin(), kKeptFields.end(), [&name = name](const KeptField& field) { return field.metadata == name; });
     const bool sendable = is_field_value(value);
     if (sendable && kept != kKeptFields.end())
       response.add(kept->field, value);
