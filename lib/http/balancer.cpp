@@ -1,12 +1,15 @@
 #include "http/balancer.hpp"
 
 #include <algorithm>
+#include <new>
+#include <utility>
 
 namespace tarn::http {
 
 namespace {
 
 constexpr std::chrono::milliseconds kPeriod{50};
+constexpr std::chrono::milliseconds kLate{1};  // for a thread that only computes to come to the next event
 
 }  // namespace
 
@@ -26,22 +29,34 @@ Task<> Balancer::run() {
     const auto [error] = co_await timer.async_wait(kAwait);
     if (error) co_return;
     const auto now = std::chrono::steady_clock::now();
-    measure(std::chrono::duration<double>(now - last).count());
+    try {
+      measure(std::chrono::duration<double>(now - last).count());
+    } catch (const std::bad_alloc&) {  // the next period may have memory again
+    }
     last = now;
   }
 }
 
 void Balancer::measure(double seconds) {
-  double cpu = 0, work = 0;
+  double busy = 0, work = 0;
   for (std::size_t i = 0; i < workers_.size(); ++i) {
-    const double cpu_now = workers_[i]->cpu_seconds(), work_now = workers_[i]->work.units();
-    cpu += cpu_now - cpu_seconds_[i];
+    busy += busy_share(i, seconds);
+    const double work_now = workers_[i]->work.units();
     work += work_now - work_[i];
-    cpu_seconds_[i] = cpu_now;
     work_[i] = work_now;
   }
   const unsigned before = active_.count();
-  if (active_.update(cpu / seconds, work / seconds) != before) spread();
+  if (active_.update(busy, work / seconds) != before) spread();
+}
+
+/// CPU time alone would not see a thread that waits in pread() or sendfile() for a disk, or for its turn on a core.
+double Balancer::busy_share(std::size_t index, double seconds) {
+  Worker& worker = *workers_[index];
+  const double before = std::exchange(cpu_seconds_[index], worker.cpu_seconds());
+  if (index >= active_.count()) return 0;
+  const bool late = worker.latency() > kLate;
+  worker.probe();
+  return late ? 1 : std::min(1.0, (cpu_seconds_[index] - before) / seconds);
 }
 
 /// Fills the active workers up to the same number of connections, from those that have more.

@@ -18,12 +18,14 @@ class Balancer {
   /// For a new connection: the active worker that has the fewest.
   [[nodiscard]] Worker& choose() const noexcept;
   /// Measures twenty times a second, and moves connections when another number of threads is better. Until its timer is
-  /// cancelled by the end of the io_context.
+  /// cancelled by the end of the io_context. A thread is busy while it computes, and while it waits for a disk or a core.
   Task<> run();
 
  private:
   void measure(double seconds);
   void spread() const;
+
+  double busy_share(std::size_t worker, double seconds);
 
   const std::vector<std::unique_ptr<Worker>>& workers_;
   ActiveThreads active_;

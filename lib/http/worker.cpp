@@ -81,6 +81,18 @@ double Worker::cpu_seconds() const noexcept {
   return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) / 1e9;
 }
 
+void Worker::probe() {
+  if (latency_ns_.load() == kPending) return;
+  probed_ = std::chrono::steady_clock::now();
+  latency_ns_.store(kPending);
+  asio::post(io, [this, probed = probed_] { latency_ns_.store((std::chrono::steady_clock::now() - probed).count()); });
+}
+
+std::chrono::nanoseconds Worker::latency() const noexcept {
+  const std::int64_t latency = latency_ns_.load();
+  return latency == kPending ? std::chrono::steady_clock::now() - probed_ : std::chrono::nanoseconds(latency);
+}
+
 void Worker::cut_connections(bool all) {
   asio::post(io, [this, all] {
     for (Connection* connection : connections)

@@ -127,6 +127,10 @@ class Worker {
   void give_away(std::size_t keep, Worker& other);
   /// Of its thread. Any thread.
   [[nodiscard]] double cpu_seconds() const noexcept;
+  /// probe() puts an event behind those that wait already, unless the last one still does; latency() is how long that
+  /// has taken, or takes already. Both on one thread, which may be another.
+  void probe();
+  [[nodiscard]] std::chrono::nanoseconds latency() const noexcept;
   /// Ends idle connections; with `all`, every one. Any thread.
   void cut_connections(bool all);
   /// Joins the thread. No connection may be left.
@@ -148,6 +152,9 @@ class Worker {
   Task<> tick();
   void run();
 
+  std::chrono::steady_clock::time_point probed_;
+  std::atomic<std::int64_t> latency_ns_{0};  // kPending: the probe is under way
+  static constexpr std::int64_t kPending = -1;
   asio::executor_work_guard<asio::io_context::executor_type> guard_;
   std::thread thread_;
 };
