@@ -94,10 +94,14 @@ Result<void> MpiCollectives::all_reduce(std::span<std::uint64_t> values, MPI_Op 
   while (!values.empty()) {
     const auto part = values.first(std::min(values.size(), kValuesMax));
     const auto copy = std::make_shared<std::vector<std::uint64_t>>(part.begin(), part.end());
-    TARN_CHECK(complete("MPI_Iallreduce", copy, [at = copy->data(), count = to_int(part.size()), op, comm = comm_.get()](MPI_Request* request) {
-      return MPI_Iallreduce(MPI_IN_PLACE, at, count, MPI_UINT64_T, op, comm, request);
+    // MPICH 4.0 compares MPI_UINT64_T as if it were signed; with the highest bit turned over, signed is the right order.
+    const std::uint64_t flip = op == MPI_SUM ? 0 : std::uint64_t{1} << 63;
+    const MPI_Datatype type = op == MPI_SUM ? MPI_UINT64_T : MPI_INT64_T;
+    for (auto& value : *copy) value ^= flip;
+    TARN_CHECK(complete("MPI_Iallreduce", copy, [at = copy->data(), count = to_int(part.size()), type, op, comm = comm_.get()](MPI_Request* request) {
+      return MPI_Iallreduce(MPI_IN_PLACE, at, count, type, op, comm, request);
     }));
-    std::copy(copy->begin(), copy->end(), part.begin());
+    std::transform(copy->begin(), copy->end(), part.begin(), [flip](std::uint64_t value) { return value ^ flip; });
     values = values.subspan(part.size());
   }
   return {};

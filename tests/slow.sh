@@ -1,5 +1,5 @@
 #!/bin/bash
-# What takes too long for every change: the suite again and again, ThreadSanitizer, clang-tidy on all sources.
+# What takes too long for every change: the suite again and again, ThreadSanitizer, clang 14, MPICH, clang-tidy on all sources.
 #   tests/slow.sh [--no-install] [--repeat N] [--build-dir DIR]
 # --repeat: how often the suite must pass (default 5). Takes an hour or more.
 set -euo pipefail
@@ -23,7 +23,7 @@ while [[ $# -gt 0 ]]; do
 done
 mkdir -p "$build_dir"
 build_dir=$(cd "$build_dir" && pwd)
-[[ $install == no ]] || "$root/tests/install-deps.sh" build test lint
+[[ $install == no ]] || "$root/tests/install-deps.sh" build test lint compat
 cd "$root"
 
 echo "== the suite, $repeat times"
@@ -33,6 +33,22 @@ echo "== ThreadSanitizer: everything that needs no MPI"
 cmake --preset tsan -B "$build_dir/tsan" >"$build_dir/tsan.log" 2>&1 || { tail -n 30 "$build_dir/tsan.log" >&2; exit 1; }
 cmake --build "$build_dir/tsan" --parallel "$(nproc)" >"$build_dir/tsan.log" 2>&1 || { tail -n 60 "$build_dir/tsan.log" >&2; exit 1; }
 ctest --test-dir "$build_dir/tsan" --output-on-failure --no-tests=error --label-regex 'unit|http' --timeout 1800
+
+build_preset_with() { # DIRECTORY [OPTION of cmake...]
+  local directory=$build_dir/$1
+  shift
+  cmake --preset dev -B "$directory" "$@" >"$directory.log" 2>&1 || { tail -n 30 "$directory.log" >&2; exit 1; }
+  cmake --build "$directory" --parallel "$(nproc)" >"$directory.log" 2>&1 || { tail -n 60 "$directory.log" >&2; exit 1; }
+}
+echo "== clang 14"
+build_preset_with clang -DCMAKE_C_COMPILER=clang-14 -DCMAKE_CXX_COMPILER=clang++-14
+ctest --test-dir "$build_dir/clang" --output-on-failure --no-tests=error --label-regex 'unit|http'
+
+echo "== MPICH"
+build_preset_with mpich -DMPI_C_COMPILER=mpicc.mpich -DMPI_CXX_COMPILER=mpicxx.mpich
+for ranks in 1 3 4; do
+  for nodes in real ranks; do TARN_TEST_NODES=$nodes timeout 600 mpiexec.mpich -n "$ranks" "$build_dir/mpich/tests/mpi/mpi_tests"; done
+done
 
 echo "== clang-tidy"
 tests/tidy/clang_tidy.sh "$build_dir/dev"

@@ -48,6 +48,9 @@ TEST_CASE("Collectives: sums, maxima, scans and barriers", "[collectives]") {
   values = {rank, 7, 100 - rank};
   REQUIRE(failure(world.ranks.all_reduce_max(values)) == "");
   CHECK(values == std::vector<std::uint64_t>{size - 1, 7, 100});
+  values = {UINT64_MAX - rank, rank == 0 ? UINT64_MAX : 5};  // larger than any signed number
+  REQUIRE(failure(world.ranks.all_reduce_max(values)) == "");
+  CHECK(values == std::vector<std::uint64_t>{UINT64_MAX, UINT64_MAX});
   CHECK(world.ranks.exclusive_scan_sum(rank + 1).value() == rank * (rank + 1) / 2);
   for (int i = 0; i < 20; ++i) REQUIRE(failure(world.ranks.barrier()) == "");
 }
