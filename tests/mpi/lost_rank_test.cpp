@@ -136,12 +136,15 @@ TEST_CASE("Lost rank: collective calls of the others end with rank_lost, in time
     Store store = open_store(impatient(directory));
     if (world_rank() == 0) REQUIRE(failure(store.create_bucket("data")) == "");
     meet(store);
-    const auto flag = [&](int rank) { return directory.path() + "/ended-" + std::to_string(rank); };
-    const auto wait_for_flag = [&](int rank) {
+    const auto flag = [&](int rank, const char* what = "ended") { return directory.path() + "/" + what + "-" + std::to_string(rank); };
+    const auto wait_for_flag = [&](int rank, const char* what = "ended") {
       const auto limit = steady_clock::now() + std::chrono::seconds(60);
-      while (!std::filesystem::exists(flag(rank)) && steady_clock::now() < limit) std::this_thread::yield();
-      return std::filesystem::exists(flag(rank));
+      while (!std::filesystem::exists(flag(rank, what)) && steady_clock::now() < limit) std::this_thread::yield();
+      return std::filesystem::exists(flag(rank, what));
     };
+    // Who has left a barrier may have to help others out of it: rank 1 is stopped when all are out.
+    std::ofstream(flag(world_rank(), "met")) << "x";
+    for (int rank = 0; rank < world_size(); ++rank) CHECK(wait_for_flag(rank, "met"));
     if (world_rank() != 1) {
       std::unique_ptr<StoppedProcess> stopped;
       if (world_rank() == 0) stopped = std::make_unique<StoppedProcess>(pids[1]);
