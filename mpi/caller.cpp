@@ -35,7 +35,10 @@ std::shared_ptr<Call> Caller::start(RankId rank, Op op, base::Encoder message, s
 }
 
 Result<void> Caller::finish(Call& call) {
-  if (!engine_.wait(call.done_, call.deadline_)) {
+  bool in_time = engine_.wait(call.done_, call.deadline_);
+  // This process was suspended meanwhile: the answer may lie there unread.
+  if (const auto deadline = engine_.resumed() + timeout_ / 2; !in_time && deadline > call.deadline_) in_time = engine_.wait(call.done_, deadline);
+  if (!in_time) {
     bool receiving = false;
     {
       const std::lock_guard lock(call.mutex_);

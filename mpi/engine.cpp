@@ -30,6 +30,7 @@ constexpr auto kTransferMemory = std::chrono::milliseconds(100);
 constexpr auto kSilence = std::chrono::milliseconds(500);  // without a message: the rank is idle ...
 constexpr int kIdleSleeps = 4;                             // ... and sleeps this many caps, since each wake-up costs 10-20 us
 constexpr auto kTick = std::chrono::milliseconds(250);
+constexpr auto kPaused = std::chrono::seconds(1);
 constexpr auto kOfferAgain = std::chrono::milliseconds(20);  // memory that other work gives back needs a while
 constexpr auto kLookAround = std::chrono::seconds(1);        // how soon a waiting thread sees that the engine has stopped
 constexpr int kMessagesPerTurn = 16;
@@ -362,7 +363,14 @@ bool Engine::test() {
   return true;
 }
 
+Clock::time_point Engine::resumed() const noexcept {
+  const auto now = Clock::now();
+  return now - last_turn_.load() > kPaused ? now : resumed_.load();
+}
+
 void Engine::tick(Clock::time_point now) noexcept {
+  if (now - last_turn_.load() > kPaused) resumed_.store(now);
+  last_turn_.store(now);
   if (now < next_tick_) return;
   next_tick_ = now + kTick;
   if (listener_ == nullptr) return;

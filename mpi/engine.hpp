@@ -95,6 +95,9 @@ class Engine {
   /// Does what begin() would allocate for this many more requests. @throws std::bad_alloc.
   void make_room(std::size_t requests);
 
+  /// When the turns last began again after a second or more without any: the process was suspended, or nobody made them.
+  /// What came in between lies unread, so nobody is late before he has had time since. Any thread.
+  [[nodiscard]] Clock::time_point resumed() const noexcept;
   /// Requests that MPI has not ended yet. Engine's thread, or after stop().
   [[nodiscard]] std::size_t outstanding() const noexcept { return requests_.size(); }
 
@@ -146,6 +149,9 @@ class Engine {
   std::atomic<bool> stopped_{false};
   std::thread thread_;
   std::atomic<bool> threaded_{false};  // the service thread makes the turns
+
+  std::atomic<Clock::time_point> last_turn_{Clock::now()};
+  std::atomic<Clock::time_point> resumed_{};
 
   std::mutex turn_mutex_;  // without a service thread: whose turn it is
 
