@@ -31,11 +31,23 @@ void answer(Request& request, const Result<void>& outcome) {
 
 }  // namespace
 
+void encode_bucket(base::Encoder& encoder, const BucketInfo& bucket) {
+  encoder.text(bucket.name).i64(bucket.created_ns).u8(static_cast<std::uint8_t>(bucket.durability));
+}
+
+BucketInfo decode_bucket(base::Decoder& decoder) {
+  BucketInfo bucket;
+  bucket.name = decoder.text();
+  bucket.created_ns = decoder.i64();
+  bucket.durability = decoder.u8() == 0 ? Durability::none : Durability::sync;
+  return bucket;
+}
+
 void Buckets::add_to(PeerService& service) {
   service.on(Op::bucket_create, RunOn::control, [this](Request r) {
     base::Decoder decoder(r.body());
-    const std::string bucket(decoder.text());
-    answer(r, decoder.complete() ? create_everywhere(bucket) : Result<void>(fail(malformed("a bucket"))));
+    BucketInfo bucket = decode_bucket(decoder);
+    answer(r, decoder.complete() ? create_everywhere(std::move(bucket)) : Result<void>(fail(malformed("a bucket"))));
   });
   service.on(Op::bucket_remove, RunOn::control, [this](Request r) {
     base::Decoder decoder(r.body());
@@ -46,20 +58,20 @@ void Buckets::add_to(PeerService& service) {
     base::Decoder decoder(r.body());
     const auto number = decoder.u64();
     const auto step = static_cast<Step>(decoder.u8());
-    const std::string bucket(decoder.text());
-    const auto created_ns = decoder.i64();
-    answer(r, decoder.complete() ? apply_numbered(number, step, bucket, created_ns) : Result<void>(fail(malformed("a bucket"))));
+    const BucketInfo bucket = decode_bucket(decoder);
+    answer(r, decoder.complete() ? apply_numbered(number, step, bucket) : Result<void>(fail(malformed("a bucket"))));
   });
 }
 
 Result<void> Buckets::adopt(const std::vector<BucketInfo>& all) {
   for (const auto& bucket : all) {
-    const auto [at, is_new] = known_.emplace(bucket.name, bucket.created_ns);
-    if (!is_new) at->second = std::min(at->second, bucket.created_ns);
+    const auto [at, is_new] = known_.emplace(bucket.name, bucket);
+    if (is_new) continue;
+    at->second.created_ns = std::min(at->second.created_ns, bucket.created_ns);
+    at->second.durability = std::max(at->second.durability, bucket.durability);  // a disk that lost its note knows none
   }
   if (local_ == nullptr) return {};
-  for (const auto& [name, created_ns] : known_)
-    if (!local_->has_bucket(name)) TARN_CHECK(local_->create_bucket(name, created_ns));
+  for (const auto& [name, bucket] : known_) TARN_CHECK(local_->adopt_bucket(bucket));
   return {};
 }
 
@@ -72,15 +84,16 @@ std::vector<BucketInfo> Buckets::list() const {
   const std::shared_lock lock(mutex_);
   std::vector<BucketInfo> all;
   all.reserve(known_.size());
-  for (const auto& [name, created_ns] : known_) all.push_back({name, created_ns});
+  for (const auto& [name, bucket] : known_) all.push_back(bucket);
   return all;
 }
 
-Result<void> Buckets::create(std::string_view bucket) {
+Result<void> Buckets::create(std::string_view bucket, const BucketOptions& options) {
   TARN_CHECK(base::check_bucket_name(bucket));
-  if (rank_ == 0) return run_on(control_, engine_, [this, name = std::string(bucket)] { return create_everywhere(name); });
+  const BucketInfo wanted{std::string(bucket), 0, options.durability};
+  if (rank_ == 0) return run_on(control_, engine_, [this, wanted] { return create_everywhere(wanted); });
   base::Encoder message = begin_message();
-  message.text(bucket);
+  encode_bucket(message, wanted);
   TARN_CHECK(caller_.call(0, Op::bucket_create, std::move(message)));
   return {};
 }
@@ -93,78 +106,80 @@ Result<void> Buckets::remove(std::string_view bucket) {
   return {};
 }
 
-Result<void> Buckets::create_everywhere(const std::string& bucket) {
-  TARN_CHECK(base::check_bucket_name(bucket));
-  if (has(bucket)) return fail(ErrorCode::exists, "bucket " + bucket + " exists already");
-  const std::int64_t now_ns = base::now_ns();
-  auto outcome = guarded("creating a bucket", [&] { return everywhere(Step::create, bucket, now_ns); });
+Result<void> Buckets::create_everywhere(BucketInfo bucket) {
+  TARN_CHECK(base::check_bucket_name(bucket.name));
+  if (has(bucket.name)) return fail(ErrorCode::exists, "bucket " + bucket.name + " exists already");
+  bucket.created_ns = base::now_ns();
+  auto outcome = guarded("creating a bucket", [&] { return everywhere(Step::create, bucket); });
   if (!outcome) {  // all or none
-    if (auto undone = everywhere(Step::remove, bucket, now_ns); !undone) base::log_warn("bucket " + bucket + ": " + undone.error().message);
+    if (auto undone = everywhere(Step::remove, bucket); !undone) base::log_warn("bucket " + bucket.name + ": " + undone.error().message);
   }
   return outcome;
 }
 
-Result<void> Buckets::remove_everywhere(const std::string& bucket) {
-  std::int64_t created_ns = 0;
+Result<void> Buckets::remove_everywhere(const std::string& name) {
+  BucketInfo bucket;
   {
     const std::shared_lock known_lock(mutex_);
-    const auto at = known_.find(bucket);
-    if (at == known_.end()) return fail(no_bucket(bucket));
-    created_ns = at->second;
+    const auto at = known_.find(name);
+    if (at == known_.end()) return fail(no_bucket(name));
+    bucket = at->second;
   }
-  TARN_CHECK(everywhere(Step::check_empty, bucket, created_ns));
-  auto outcome = guarded("removing a bucket", [&] { return everywhere(Step::remove, bucket, created_ns); });
+  TARN_CHECK(everywhere(Step::check_empty, bucket));
+  auto outcome = guarded("removing a bucket", [&] { return everywhere(Step::remove, bucket); });
   if (!outcome) {  // an object came in between: the bucket stays, on all ranks
-    if (auto undone = everywhere(Step::create, bucket, created_ns); !undone) base::log_warn("bucket " + bucket + ": " + undone.error().message);
+    if (auto undone = everywhere(Step::create, bucket); !undone) base::log_warn("bucket " + name + ": " + undone.error().message);
   }
   return outcome;
 }
 
-Result<void> Buckets::everywhere(Step step, const std::string& bucket, std::int64_t created_ns) {
+Result<void> Buckets::everywhere(Step step, const BucketInfo& bucket) {
   std::vector<RankId> ranks(static_cast<std::size_t>(ranks_));
   std::iota(ranks.begin(), ranks.end(), 0);
   const std::uint64_t number = ++last_step_;
   const auto ask = [&](RankId peer) {
     base::Encoder message = begin_message();
-    message.u64(number).u8(static_cast<std::uint8_t>(step)).text(bucket).i64(created_ns);
+    message.u64(number).u8(static_cast<std::uint8_t>(step));
+    encode_bucket(message, bucket);
     return caller_.start(peer, Op::bucket_apply, std::move(message));
   };
   auto outcome = for_each_rank(caller_, ranks, rank_, ask, [](RankId, std::span<const std::byte>) { return Result<void>(); });
-  auto here = apply(step, bucket, created_ns);
+  auto here = apply(step, bucket);
   return outcome ? here : outcome;
 }
 
-Result<void> Buckets::apply_numbered(std::uint64_t number, Step step, const std::string& bucket, std::int64_t created_ns) {
-  auto& applied = applied_[bucket];
-  if (number < applied) return fail(ErrorCode::aborted, "bucket " + bucket + ": this step has been overtaken by a later one");
+Result<void> Buckets::apply_numbered(std::uint64_t number, Step step, const BucketInfo& bucket) {
+  auto& applied = applied_[bucket.name];
+  if (number < applied) return fail(ErrorCode::aborted, "bucket " + bucket.name + ": this step has been overtaken by a later one");
   applied = number;
-  return apply(step, bucket, created_ns);
+  return apply(step, bucket);
 }
 
-Result<void> Buckets::apply(Step step, const std::string& bucket, std::int64_t created_ns) {
+Result<void> Buckets::apply(Step step, const BucketInfo& bucket) {
   switch (step) {
     case Step::create:
-      if (local_ != nullptr && !local_->has_bucket(bucket)) TARN_CHECK(local_->create_bucket(bucket, created_ns));
+      if (local_ != nullptr && !local_->has_bucket(bucket.name))
+        TARN_CHECK(local_->create_bucket(bucket.name, bucket.created_ns, {bucket.durability}));
       break;
     case Step::check_empty:
-      if (local_ != nullptr && local_->has_bucket(bucket)) {
+      if (local_ != nullptr && local_->has_bucket(bucket.name)) {
         ListOptions one;
         one.max_keys = 1;
-        TARN_TRY(const auto page, local_->list(bucket, one));
-        if (!page.objects.empty()) return fail(ErrorCode::busy, "bucket " + bucket + " is not empty; remove its objects first");
+        TARN_TRY(const auto page, local_->list(bucket.name, one));
+        if (!page.objects.empty()) return fail(ErrorCode::busy, "bucket " + bucket.name + " is not empty; remove its objects first");
       }
       return {};
     case Step::remove:
-      if (local_ != nullptr && local_->has_bucket(bucket)) TARN_CHECK(local_->remove_bucket(bucket));
+      if (local_ != nullptr && local_->has_bucket(bucket.name)) TARN_CHECK(local_->remove_bucket(bucket.name));
       break;
     default:
       return fail(malformed("a bucket's step"));
   }
   const std::unique_lock lock(mutex_);
   if (step == Step::create) {
-    known_.emplace(bucket, created_ns);
+    known_.emplace(bucket.name, bucket);
   } else {
-    known_.erase(bucket);
+    known_.erase(bucket.name);
   }
   return {};
 }

@@ -13,6 +13,7 @@
 #include <tarn/object.hpp>
 #include <tarn/result.hpp>
 
+#include "base/codec.hpp"
 #include "mpi/caller.hpp"
 #include "mpi/engine.hpp"
 #include "mpi/peer_service.hpp"
@@ -20,6 +21,10 @@
 #include "object/local_store.hpp"
 
 namespace tarn::mpi {
+
+/// A bucket in a message.
+void encode_bucket(base::Encoder& encoder, const BucketInfo& bucket);
+[[nodiscard]] BucketInfo decode_bucket(base::Decoder& decoder);
 
 class Buckets {
  public:
@@ -34,7 +39,7 @@ class Buckets {
   [[nodiscard]] bool has(std::string_view bucket) const;
   [[nodiscard]] std::vector<BucketInfo> list() const;
   /// On all ranks when it returns. @errors exists, invalid; what a disk says, and then it is on none.
-  [[nodiscard]] Result<void> create(std::string_view bucket);
+  [[nodiscard]] Result<void> create(std::string_view bucket, const BucketOptions& options = {});
   /// @errors bucket_not_found, busy (not empty).
   [[nodiscard]] Result<void> remove(std::string_view bucket);
 
@@ -42,13 +47,13 @@ class Buckets {
   enum class Step : std::uint8_t { create = 1, check_empty, remove };
 
   // On rank 0's control thread:
-  [[nodiscard]] Result<void> create_everywhere(const std::string& bucket);
+  [[nodiscard]] Result<void> create_everywhere(BucketInfo bucket);
   [[nodiscard]] Result<void> remove_everywhere(const std::string& bucket);
   /// Runs a step on every rank. @return the first error, after all have answered.
-  [[nodiscard]] Result<void> everywhere(Step step, const std::string& bucket, std::int64_t created_ns);
+  [[nodiscard]] Result<void> everywhere(Step step, const BucketInfo& bucket);
   // On each rank:
-  [[nodiscard]] Result<void> apply(Step step, const std::string& bucket, std::int64_t created_ns);
-  [[nodiscard]] Result<void> apply_numbered(std::uint64_t number, Step step, const std::string& bucket, std::int64_t created_ns);
+  [[nodiscard]] Result<void> apply(Step step, const BucketInfo& bucket);
+  [[nodiscard]] Result<void> apply_numbered(std::uint64_t number, Step step, const BucketInfo& bucket);
 
   Engine& engine_;
   Caller& caller_;
@@ -60,8 +65,8 @@ class Buckets {
   std::uint64_t last_step_ = 0;
   std::map<std::string, std::uint64_t> applied_;  // bucket -> its last step here
 
-  mutable std::shared_mutex mutex_;                         // guards known_
-  std::map<std::string, std::int64_t, std::less<>> known_;  // name, time of creation
+  mutable std::shared_mutex mutex_;                       // guards known_
+  std::map<std::string, BucketInfo, std::less<>> known_;  // by name
 };
 
 }  // namespace tarn::mpi

@@ -56,7 +56,9 @@ class DistributedStore final : public object::ObjectService {
   [[nodiscard]] Result<void> remove(const ObjectName& name, const std::optional<Checksum>& version) override;
   [[nodiscard]] Result<ListPage> list(std::string_view bucket, const ListOptions& options) override;
   [[nodiscard]] Result<std::vector<BucketInfo>> buckets() override { return parts_.buckets.list(); }
-  [[nodiscard]] Result<void> create_bucket(std::string_view bucket) override { return parts_.buckets.create(bucket); }
+  [[nodiscard]] Result<void> create_bucket(std::string_view bucket, const BucketOptions& options = {}) override {
+    return parts_.buckets.create(bucket, options);
+  }
   [[nodiscard]] Result<void> remove_bucket(std::string_view bucket) override { return parts_.buckets.remove(bucket); }
   [[nodiscard]] Result<StoreStats> stats() override;
   [[nodiscard]] Result<std::string> start_sort(const base::Json& spec) override { return parts_.jobs.start(spec); }

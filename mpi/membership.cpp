@@ -12,6 +12,7 @@
 #include "base/text.hpp"
 #include "base/uuid.hpp"
 #include "job/job_env.hpp"
+#include "mpi/buckets.hpp"
 #include "mpi/disk_sets.hpp"
 #include "mpi/error.hpp"
 #include "mpi/wire.hpp"
@@ -257,16 +258,13 @@ Result<placement::StoreMap> exchange_disks(Collectives& collectives, object::Loc
 Result<std::vector<BucketInfo>> exchange_buckets(Collectives& collectives, const object::LocalStore* local) {
   Encoder mine;
   if (local != nullptr)
-    for (const auto& bucket : local->buckets()) mine.text(bucket.name).i64(bucket.created_ns);
+    for (const auto& bucket : local->buckets()) encode_bucket(mine, bucket);
   TARN_TRY(const auto gathered, collectives.all_gather(mine.bytes()));
   std::vector<BucketInfo> all;
   for (const auto& bytes : gathered) {
     Decoder decoder(bytes);
     while (!decoder.failed() && !decoder.rest().empty()) {
-      BucketInfo bucket;
-      bucket.name = decoder.text();
-      bucket.created_ns = decoder.i64();
-      all.push_back(std::move(bucket));
+      all.push_back(decode_bucket(decoder));
     }
     if (decoder.failed()) return fail(malformed("a list of buckets"));
   }

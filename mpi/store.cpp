@@ -85,8 +85,8 @@ std::string Store::token() const {
   return impl_ ? impl_->token() : std::string();
 }
 
-Result<void> Store::create_bucket(std::string_view bucket) {
-  return guarded(impl_.get(), [&] { return impl_->store().create_bucket(bucket); });
+Result<void> Store::create_bucket(std::string_view bucket, const BucketOptions& options) {
+  return guarded(impl_.get(), [&] { return impl_->store().create_bucket(bucket, options); });
 }
 Result<void> Store::remove_bucket(std::string_view bucket) {
   return guarded(impl_.get(), [&] { return impl_->store().remove_bucket(bucket); });

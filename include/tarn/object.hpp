@@ -6,7 +6,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace tarn {
@@ -67,9 +69,28 @@ struct ListPage {
   std::string next_start_after;  ///< pass as start_after to get the next page; set when truncated
 };
 
+/// What the acknowledgement of a change in a bucket promises. none: it survives the death of the process, kill -9 included;
+/// sync: a loss of power as well (it waits for the disk).
+enum class Durability : std::uint8_t { none, sync };
+[[nodiscard]] constexpr std::string_view to_string(Durability durability) noexcept {
+  return durability == Durability::sync ? "sync" : "none";
+}
+[[nodiscard]] constexpr std::optional<Durability> parse_durability(std::string_view text) noexcept {
+  if (text == "sync") return Durability::sync;
+  return text == "none" ? std::optional(Durability::none) : std::nullopt;
+}
+
+/// Given when a bucket is made; it keeps them for as long as it exists.
+struct BucketOptions {
+  Durability durability = Durability::none;
+};
+
 struct BucketInfo {
   std::string name;
   std::int64_t created_ns = 0;
+  Durability durability = Durability::none;
+
+  friend bool operator==(const BucketInfo&, const BucketInfo&) = default;
 };
 
 }  // namespace tarn

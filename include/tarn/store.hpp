@@ -72,9 +72,10 @@ class Store {
   /// Token that the sidecars ask for; empty when anonymous.
   [[nodiscard]] std::string token() const;
 
-  /// Makes a bucket on all ranks. Not collective: one call by any rank is enough.
+  /// Makes a bucket on all ranks. Not collective: one call by any rank is enough. In one with Durability::sync every put and
+  /// removal costs a sync of its disk, shared by those that wait at the time.
   /// @errors exists, invalid (name).  @cost one message to each rank.
-  [[nodiscard]] Result<void> create_bucket(std::string_view bucket);
+  [[nodiscard]] Result<void> create_bucket(std::string_view bucket, const BucketOptions& options = {});
   /// Removes an empty bucket. Not collective. @errors bucket_not_found, busy (not empty).
   [[nodiscard]] Result<void> remove_bucket(std::string_view bucket);
   [[nodiscard]] Result<std::vector<BucketInfo>> buckets() const;

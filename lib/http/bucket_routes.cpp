@@ -47,7 +47,13 @@ Task<> make_bucket(Exchange& exchange) {
   // The body may name a region (CreateBucketConfiguration); there is one here.
   const auto body = co_await exchange.read_document(limits::kHttpDocumentBytesMax);
   if (!body) co_return co_await exchange.refuse(body.error());
-  auto make = [&service, bucket = exchange.target.name.bucket] { return service.create_bucket(bucket); };
+  BucketOptions options;
+  if (const auto wanted = exchange.head.find(kDurabilityField)) {
+    const auto durability = parse_durability(*wanted);
+    if (!durability) co_return co_await exchange.refuse(s3::ApiError{400, "InvalidArgument", "x-tarn-durability can be none or sync"});
+    options.durability = *durability;
+  }
+  auto make = [&service, bucket = exchange.target.name.bucket, options] { return service.create_bucket(bucket, options); };
   const auto made = co_await exchange.blocking(std::move(make));
   if (!made) co_return co_await exchange.refuse(made.error());
   exchange.begin_response(200).add("Location", "/" + exchange.target.name.bucket);

@@ -11,6 +11,7 @@
 #include "base/limits.hpp"
 #include "base/text.hpp"
 #include "http/client_transport.hpp"
+#include "http/object_fields.hpp"
 #include "http/stats_json.hpp"
 #include "placement/map_json.hpp"
 #include "placement/placement.hpp"
@@ -239,9 +240,11 @@ Result<std::vector<BucketInfo>> Client::buckets() {
   return s3::parse_list_buckets(xml);
 }
 
-Result<void> Client::create_bucket(std::string_view bucket) {
+Result<void> Client::create_bucket(std::string_view bucket, const BucketOptions& options) {
   TARN_CHECK(base::check_bucket_name(bucket));
-  TARN_CHECK(impl_->text({.method = "PUT", .target = "/" + std::string(bucket)}, "create bucket tarn://" + std::string(bucket) + "/"));
+  ClientRequest request{.method = "PUT", .target = "/" + std::string(bucket)};
+  if (options.durability != Durability::none) request.headers.emplace_back(kDurabilityField, to_string(options.durability));
+  TARN_CHECK(impl_->text(std::move(request), "create bucket tarn://" + std::string(bucket) + "/"));
   return {};
 }
 

@@ -54,7 +54,7 @@ class Client {
   [[nodiscard]] Result<ClientListing> list(std::string_view bucket, const ListOptions& options, std::string_view continuation = {});
 
   [[nodiscard]] Result<std::vector<BucketInfo>> buckets();
-  [[nodiscard]] Result<void> create_bucket(std::string_view bucket);
+  [[nodiscard]] Result<void> create_bucket(std::string_view bucket, const BucketOptions& options = {});
   [[nodiscard]] Result<void> remove_bucket(std::string_view bucket);
 
   /// @return the job's id. The spec is that of POST /v1/sort (docs/DSORT.md).

@@ -19,6 +19,9 @@
 
 namespace tarn::http {
 
+/// Of a request that makes a bucket: "none" or "sync".
+inline constexpr std::string_view kDurabilityField = "x-tarn-durability";
+
 /// Content-Type, ETag, Last-Modified, Accept-Ranges and the metadata. Metadata that no header can carry
 /// is counted in x-amz-missing-meta, as S3 does.
 void add_object_fields(ResponseHead& response, const ObjectInfo& info, std::string_view etag);

@@ -63,9 +63,15 @@ class LocalStore::Impl {
     const std::shared_lock lock(buckets_mutex);
     return buckets.find(bucket) != buckets.end();
   }
-  [[nodiscard]] Result<void> need_bucket(std::string_view bucket) const {
-    if (has_bucket(bucket)) return {};
+  /// @errors bucket_not_found.
+  [[nodiscard]] Result<Durability> durability_of(std::string_view bucket) const {
+    const std::shared_lock lock(buckets_mutex);
+    if (const auto at = buckets.find(bucket); at != buckets.end()) return at->second.durability;
     return fail(ErrorCode::bucket_not_found, "no bucket named " + std::string(bucket));
+  }
+  [[nodiscard]] Result<void> need_bucket(std::string_view bucket) const {
+    TARN_CHECK(durability_of(bucket));
+    return {};
   }
 
   Result<void> load_buckets();
@@ -87,12 +93,17 @@ Result<void> LocalStore::Impl::load_buckets() {
   std::vector<std::vector<BucketInfo>> known;
   for (const auto& one : disks) {
     TARN_TRY(auto list, one->buckets());
-    for (const auto& bucket : list) buckets.emplace(bucket.name, bucket);
+    for (const auto& bucket : list) {
+      BucketInfo& merged = buckets.emplace(bucket.name, bucket).first->second;
+      merged.durability = std::max(merged.durability, bucket.durability);  // a disk that lost its note knows none
+    }
     known.push_back(std::move(list));
   }
   for (std::size_t i = 0; i < disks.size(); ++i) {
-    for (const auto& [name, bucket] : buckets) {
-      const bool has = std::any_of(known[i].begin(), known[i].end(), [&n = name](const BucketInfo& b) { return b.name == n; });
+    for (const auto& named : buckets) {
+      const BucketInfo& bucket = named.second;
+      const bool has = std::any_of(known[i].begin(), known[i].end(),
+                                   [&b = bucket](const BucketInfo& other) { return other.name == b.name && other.durability == b.durability; });
       if (!has) TARN_CHECK(note_bucket(*disks[i], bucket, volume::MemberKind::bucket_created));
     }
   }
@@ -104,6 +115,7 @@ Result<void> LocalStore::Impl::note_bucket(volume::Disk& on, const BucketInfo& b
   member.kind = kind;
   member.name.bucket = bucket.name;
   member.modified_ns = bucket.created_ns;
+  member.durability = bucket.durability;
   TARN_CHECK(on.append(member, {}));
   return {};
 }
@@ -199,11 +211,11 @@ std::vector<LocalDisk> LocalStore::disks() const {
   return result;
 }
 
-Result<void> LocalStore::create_bucket(std::string_view bucket, std::int64_t created_ns) {
+Result<void> LocalStore::create_bucket(std::string_view bucket, std::int64_t created_ns, const BucketOptions& options) {
   TARN_CHECK(base::check_bucket_name(bucket));
   const std::unique_lock guard(impl_->bucket_guard);
   if (impl_->has_bucket(bucket)) return fail(ErrorCode::exists, "bucket " + std::string(bucket) + " exists already");
-  const BucketInfo info{std::string(bucket), created_ns};
+  const BucketInfo info{std::string(bucket), created_ns, options.durability};
   for (std::size_t i = 0; i < impl_->disks.size(); ++i) {
     auto noted = impl_->note_bucket(*impl_->disks[i], info, volume::MemberKind::bucket_created);
     if (noted) continue;
@@ -215,12 +227,23 @@ Result<void> LocalStore::create_bucket(std::string_view bucket, std::int64_t cre
   return {};
 }
 
+Result<void> LocalStore::adopt_bucket(const BucketInfo& bucket) {
+  if (!has_bucket(bucket.name)) return create_bucket(bucket.name, bucket.created_ns, {bucket.durability});
+  const std::unique_lock guard(impl_->bucket_guard);
+  TARN_TRY(const auto here, impl_->durability_of(bucket.name));
+  if (here >= bucket.durability) return {};
+  for (const auto& disk : impl_->disks) TARN_CHECK(impl_->note_bucket(*disk, bucket, volume::MemberKind::bucket_created));
+  const std::unique_lock lock(impl_->buckets_mutex);
+  impl_->buckets.find(bucket.name)->second.durability = bucket.durability;
+  return {};
+}
+
 Result<void> LocalStore::remove_bucket(std::string_view bucket) {
   const std::unique_lock guard(impl_->bucket_guard);
-  TARN_CHECK(impl_->need_bucket(bucket));
+  TARN_TRY(const auto durability, impl_->durability_of(bucket));
   TARN_TRY(const bool empty, impl_->is_empty(bucket));
   if (!empty) return fail(ErrorCode::busy, "bucket " + std::string(bucket) + " is not empty; remove its objects first");
-  const BucketInfo info{std::string(bucket), base::now_ns()};
+  const BucketInfo info{std::string(bucket), base::now_ns(), durability};
   for (const auto& disk : impl_->disks) TARN_CHECK(impl_->note_bucket(*disk, info, volume::MemberKind::bucket_removed));
   const std::unique_lock lock(impl_->buckets_mutex);
   impl_->buckets.erase(info.name);

@@ -78,8 +78,11 @@ class LocalStore {
   [[nodiscard]] std::vector<LocalDisk> disks() const;
 
   // Buckets are recorded on every disk.
-  [[nodiscard]] Result<void> create_bucket(std::string_view bucket, std::int64_t created_ns);  ///< exists: error `exists`
-  [[nodiscard]] Result<void> remove_bucket(std::string_view bucket);                           ///< busy: not empty here
+  /// @errors exists.
+  [[nodiscard]] Result<void> create_bucket(std::string_view bucket, std::int64_t created_ns, const BucketOptions& options = {});
+  /// What other disks know of a bucket: made when it is missing here, its durability raised when it is lower.
+  [[nodiscard]] Result<void> adopt_bucket(const BucketInfo& bucket);
+  [[nodiscard]] Result<void> remove_bucket(std::string_view bucket);  ///< busy: not empty here
   [[nodiscard]] std::vector<BucketInfo> buckets() const;
   [[nodiscard]] bool has_bucket(std::string_view bucket) const;
 

@@ -74,7 +74,7 @@ class ObjectService {
   // These talk to every rank that has disks: they block.
   [[nodiscard]] virtual Result<ListPage> list(std::string_view bucket, const ListOptions& options) = 0;
   [[nodiscard]] virtual Result<std::vector<BucketInfo>> buckets() = 0;
-  [[nodiscard]] virtual Result<void> create_bucket(std::string_view bucket) = 0;
+  [[nodiscard]] virtual Result<void> create_bucket(std::string_view bucket, const BucketOptions& options = {}) = 0;
   [[nodiscard]] virtual Result<void> remove_bucket(std::string_view bucket) = 0;
   [[nodiscard]] virtual Result<StoreStats> stats() = 0;
 

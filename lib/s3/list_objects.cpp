@@ -126,8 +126,12 @@ std::string list_buckets_xml(const std::vector<BucketInfo>& buckets) {
   XmlWriter xml("ListAllMyBucketsResult", kNamespace);
   xml.open("Owner").text("ID", "tarn").text("DisplayName", "tarn").close();
   xml.open("Buckets");
-  for (const auto& bucket : buckets)
-    xml.open("Bucket").text("Name", bucket.name).text("CreationDate", base::format_iso_time(bucket.created_ns)).close();
+  for (const auto& bucket : buckets) {
+    xml.open("Bucket").text("Name", bucket.name).text("CreationDate", base::format_iso_time(bucket.created_ns));
+    if (bucket.durability != Durability::none)
+      xml.text("Durability", to_string(bucket.durability));  // not S3's; its clients skip what they do not know
+    xml.close();
+  }
   return xml.close().finish();
 }
 

@@ -161,7 +161,7 @@ Result<Record> Appender::write_member(Member& member, std::span<const std::byte>
   lane->grown = true;
   Record record = to_record(member, extent);
   if (member.kind == MemberKind::bucket_created || member.kind == MemberKind::bucket_removed) {
-    BucketChange change{member.name.bucket, member.sequence, std::nullopt};
+    BucketChange change{member.name.bucket, member.sequence, std::nullopt, member.durability};
     if (member.kind == MemberKind::bucket_created) change.created_ns = member.modified_ns;
     lane->buckets.push_back(std::move(change));
   } else {

@@ -234,14 +234,21 @@ struct Index::Impl {
     return present ? trie.erase(txn, change.key) : 0;
   }
 
+  /// The last byte of a bucket's entry. Earlier versions wrote 0 and 1, and read all but 0 as "exists".
+  enum : std::uint8_t { kBucketRemoved = 0, kBucketExists = 1, kBucketSync = 2 };
+  static std::uint8_t bucket_state(const BucketChange& change) {
+    if (!change.created_ns) return kBucketRemoved;
+    return change.durability == Durability::sync ? kBucketSync : kBucketExists;
+  }
+
   int apply_buckets(MDB_txn* txn, const std::vector<BucketChange>& changes) const {
     for (const auto& change : changes) {
       MDB_val key = to_val(change.bucket), value;
       int rc = mdb_get(txn, bucket_table, &key, &value);
       if (rc != 0 && rc != MDB_NOTFOUND) return rc;
       if (rc == 0 && base::Decoder(to_bytes(value)).u64() >= change.sequence) continue;
-      base::Encoder encoder;  // a removed bucket stays with created = 0 and present = 0: an old note must not revive it
-      encoder.u64(change.sequence).i64(change.created_ns.value_or(0)).u8(change.created_ns ? 1 : 0);
+      base::Encoder encoder;  // a removed bucket stays, as removed: an old note must not revive it
+      encoder.u64(change.sequence).i64(change.created_ns.value_or(0)).u8(bucket_state(change));
       value = to_val(encoder.bytes());
       rc = mdb_put(txn, bucket_table, &key, &value, 0);
       if (rc != 0) return rc;
@@ -417,9 +424,10 @@ Result<std::vector<BucketInfo>> Index::buckets() const {
     base::Decoder decoder(to_bytes(value));
     (void)decoder.u64();  // sequence
     const std::int64_t created_ns = decoder.i64();
-    const bool present = decoder.u8() != 0;
+    const std::uint8_t state = decoder.u8();
     if (!decoder.complete()) return impl_->error(MDB_CORRUPTED, "read");
-    if (present) buckets.push_back({std::string(to_text(key)), created_ns});
+    const Durability durability = state == Impl::kBucketSync ? Durability::sync : Durability::none;
+    if (state != Impl::kBucketRemoved) buckets.push_back({std::string(to_text(key)), created_ns, durability});
   }
   if (rc != MDB_NOTFOUND) return impl_->error(rc, "read");
   return buckets;

@@ -50,6 +50,8 @@ std::string encode_records(const Member& member, const std::string& path) {
   if (member.kind != MemberKind::object) append_xattr(records, "op", kOperations[static_cast<std::size_t>(member.kind)]);
   append_xattr(records, "bucket", member.name.bucket);
   if (!member.name.key.empty()) append_xattr(records, "key", member.name.key);
+  if (member.kind == MemberKind::bucket_created && member.durability == Durability::sync)
+    append_xattr(records, "durability", to_string(member.durability));
   append_xattr(records, "seq", std::to_string(member.sequence));
   if (member.kind == MemberKind::object) append_xattr(records, "xxh3", base::to_hex(member.checksum));
   append_number(records, "mtime", member.modified_ns);
@@ -120,6 +122,8 @@ void apply_xattr(std::string_view name, std::string_view value, Member& member, 
     const auto checksum = base::checksum_from_hex(value);
     if (checksum) member.checksum = *checksum;
     seen.has_checksum = checksum.has_value();
+  } else if (name == "durability") {
+    member.durability = parse_durability(value).value_or(Durability::sync);  // what a newer version may add promises no less
   } else if (name == "op") {
     const auto* found = std::find(std::begin(kOperations), std::end(kOperations), value);
     seen.wrong |= found == std::end(kOperations);

@@ -39,6 +39,7 @@ struct Member {
   std::string content_type;
   std::map<std::string, std::string> user_metadata;
   bool solo = false;
+  Durability durability = Durability::none;  ///< of the bucket; written for buckets only
 
   friend bool operator==(const Member&, const Member&) = default;
 };

@@ -49,6 +49,7 @@ struct BucketChange {
   std::string bucket;
   std::uint64_t sequence = 0;
   std::optional<std::int64_t> created_ns;  ///< nullopt: removed
+  Durability durability = Durability::none;
 };
 
 /// `bucket NUL key`

@@ -148,7 +148,7 @@ class Recovery {
       }
     }
     if (member.kind == MemberKind::bucket_created || member.kind == MemberKind::bucket_removed) {
-      BucketChange change{member.name.bucket, member.sequence, std::nullopt};
+      BucketChange change{member.name.bucket, member.sequence, std::nullopt, member.durability};
       if (member.kind == MemberKind::bucket_created) change.created_ns = member.modified_ns;
       batch_.buckets.push_back(std::move(change));
       return {};
@@ -199,7 +199,7 @@ class Recovery {
     TARN_CHECK(index_.scan({}, [&](std::string_view key, std::span<const std::byte> value) {
       const std::string bucket(key.substr(0, key.find('\0')));
       const auto record = decode_record(value);
-      if (!exists(bucket)) batch_.buckets.push_back({bucket, out_.start.sequence, record ? record->modified_ns : 0});
+      if (!exists(bucket)) batch_.buckets.push_back({bucket, out_.start.sequence, record ? record->modified_ns : 0, Durability::none});
       return ScanStep{ScanStep::seek, bucket + '\x01'};
     }));
     TARN_CHECK(commit());

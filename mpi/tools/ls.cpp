@@ -41,7 +41,7 @@ class Printer {
   }
   void bucket(const BucketInfo& info) {
     if (form_ == Form::json)
-      item({{"bucket", info.name}, {"created", base::format_iso_time(info.created_ns)}});
+      item({{"bucket", info.name}, {"created", base::format_iso_time(info.created_ns)}, {"durability", to_string(info.durability)}});
     else
       row("-", info.created_ns, "tarn://" + info.name + "/");
   }
@@ -101,8 +101,8 @@ Result<int> run_ls(const Arguments& arguments) {
                    "tarn ls -d tarn://raw/ (one level, as directories)\n"
                    "tarn ls --json tarn://raw/ | jq '.[].size'");
   line.options().add_options()("long,l", po::bool_switch(&details), "size in bytes, time and key")(
-      "json", po::bool_switch(&json), "one JSON array of {key, size, modified, checksum (XXH3-128)}")("directories,d", po::bool_switch(&roll_up),
-                                                                                                      "roll keys up at the next '/' after PREFIX");
+      "json", po::bool_switch(&json), "one JSON array of {key, size, modified, checksum (XXH3-128)}, or of {bucket, created, durability}")(
+      "directories,d", po::bool_switch(&roll_up), "roll keys up at the next '/' after PREFIX");
   add_endpoint_option(line, endpoint_file);
   TARN_TRY(const bool go_on, line.parse(arguments, 0, 1));
   if (!go_on) return 0;

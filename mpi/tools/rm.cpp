@@ -73,13 +73,20 @@ Result<int> run_rm(const Arguments& arguments) {
 
 Result<int> run_mb(const Arguments& arguments) {
   std::string endpoint_file;
-  CommandLine line("mb tarn://BUCKET/", "Makes a bucket on all ranks.", "tarn mb tarn://raw/");
+  std::string durability;
+  CommandLine line("mb [--durability none|sync] tarn://BUCKET/", "Makes a bucket on all ranks.",
+                   "tarn mb tarn://raw/\n"
+                   "tarn mb --durability sync tarn://checkpoints/");
+  line.options().add_options()("durability", po::value(&durability)->default_value("none"),
+                               "what an acknowledged put or removal survives: none: the death of a process; sync: a loss of power as well");
   add_endpoint_option(line, endpoint_file);
   TARN_TRY(const bool go_on, line.parse(arguments, 1, 1));
   if (!go_on) return 0;
+  const auto wanted = parse_durability(durability);
+  if (!wanted) return fail(ErrorCode::invalid, "--durability " + durability + ": can be none or sync");
   TARN_TRY(const std::string bucket, bucket_operand(line.operands()[0]));
   TARN_TRY(const auto client, connect(endpoint_file));
-  TARN_CHECK(client->create_bucket(bucket));
+  TARN_CHECK(client->create_bucket(bucket, {*wanted}));
   return 0;
 }
 

@@ -237,7 +237,10 @@ class Listings(StoreTest):
         self.check_fails(self.store.run("mb", "tarn://lists/key"), INVALID, "bucket")
         self.check_fails(self.store.run("mb", "tarn://No/"), INVALID)
         self.check_fails(self.store.run("rb", "tarn://lists/"), BUSY, "lists")
-        self.store.ok("mb", "tarn://short-lived/")
+        self.store.ok("mb", "--durability", "sync", "tarn://short-lived/")
+        durability = {b["bucket"]: b["durability"] for b in json.loads(self.store.ok("ls", "--json"))}
+        self.assertEqual((durability["lists"], durability["short-lived"]), ("none", "sync"))
+        self.check_fails(self.store.run("mb", "--durability", "often", "tarn://other-one/"), INVALID, "often")
         self.store.ok("put", "-", "tarn://short-lived/x", input=b"x")
         self.store.ok("rm", "tarn://short-lived/x")
         self.store.ok("rb", "tarn://short-lived/")

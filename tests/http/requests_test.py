@@ -192,6 +192,17 @@ class Ranges(WithServer):
 
 
 class Buckets(WithServer):
+    def test_a_buckets_durability(self):
+        refused = self.call("PUT", "/durable", headers={"x-tarn-durability": "often"})
+        self.assertEqual(refused.status, 400)
+        self.assertIn(b"none or sync", refused.body)
+        self.assertEqual(self.call("PUT", "/durable", headers={"x-tarn-durability": "sync"}).status, 200)
+        self.assertIn(b"<Name>durable</Name>", self.call("GET", "/").body)
+        self.assertEqual(self.call("GET", "/").body.count(b"<Durability>sync</Durability>"), 1)
+        self.assertEqual(self.call("PUT", "/durable/r0/key", b"x").status, 200)
+        self.assertEqual(self.call("DELETE", "/durable/r0/key").status, 204)
+        self.assertEqual(self.call("DELETE", "/durable").status, 204)
+
     def test_a_buckets_life(self):
         self.assertEqual(self.call("HEAD", "/mine").status, 404)
         self.assertEqual(self.call("PUT", "/mine", rank=1).status, 200)

@@ -140,14 +140,15 @@ TEST_CASE("Store: bad names and missing buckets are refused, wherever the owner 
 TEST_CASE("Store.create_bucket: on all ranks when it returns; one of many callers makes it", "[store][buckets]") {
   SharedDirectory directory;
   Store store = open_store(test_options(directory));
-  const auto outcome = store.create_bucket("shared");  // all ranks at once
+  const auto outcome = store.create_bucket("shared", {Durability::sync});  // all ranks at once
   CHECK((outcome || outcome.error().code == ErrorCode::exists));
   REQUIRE(failure(store.put({"shared", "k-" + std::to_string(world_rank())}, test_bytes(10, 1))) == "");
   int made = outcome ? 1 : 0;
   meet(store);
   MPI_Allreduce(MPI_IN_PLACE, &made, 1, MPI_INT, MPI_SUM, MPI_COMM_WORLD);
   CHECK(made == 1);
-  CHECK(store.buckets().value().size() == 1);
+  REQUIRE(store.buckets().value().size() == 1);
+  CHECK(store.buckets().value().front().durability == Durability::sync);
   CHECK(code_of(store.remove_bucket("shared")) == "busy");
   CHECK(code_of(store.remove_bucket("other")) == "bucket_not_found");
   meet(store);

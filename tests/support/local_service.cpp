@@ -82,8 +82,8 @@ class LocalCluster::Service final : public object::ObjectService {
     return merged;
   }
   Result<std::vector<BucketInfo>> buckets() override { return state_.stores.front()->buckets(); }
-  Result<void> create_bucket(std::string_view bucket) override {
-    for (const auto& store : state_.stores) TARN_CHECK(store->create_bucket(bucket, base::now_ns()));
+  Result<void> create_bucket(std::string_view bucket, const BucketOptions& options = {}) override {
+    for (const auto& store : state_.stores) TARN_CHECK(store->create_bucket(bucket, base::now_ns(), options));
     return {};
   }
   Result<void> remove_bucket(std::string_view bucket) override {

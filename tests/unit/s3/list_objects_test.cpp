@@ -91,11 +91,13 @@ TEST_CASE("list_objects_xml: encoding-type=url writes %20 and %2B", "[s3][list]"
 }
 
 TEST_CASE("list_buckets_xml and error_xml can be read back", "[s3][xml]") {
-  const auto buckets = parse_list_buckets(list_buckets_xml({{"alpha", 1'700'000'000'123'000'000}, {"beta", 0}}));
+  const auto buckets = parse_list_buckets(list_buckets_xml({{"alpha", 1'700'000'000'123'000'000}, {"beta", 0, Durability::sync}}));
   REQUIRE(buckets);
   REQUIRE(buckets->size() == 2);
   CHECK(buckets->front().name == "alpha");
   CHECK(buckets->front().created_ns == 1'700'000'000'123'000'000);
+  CHECK(buckets->front().durability == Durability::none);
+  CHECK(buckets->back().durability == Durability::sync);
   const auto error = parse_error(error_xml({404, "NoSuchKey", "no <object> & co"}, "/b/k", "id"));
   REQUIRE(error);
   CHECK(error->code == "NoSuchKey");
