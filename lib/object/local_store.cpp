@@ -85,7 +85,8 @@ class LocalStore::Impl {
     std::vector<FileExtent> extents;
   };
   [[nodiscard]] Result<Opened> open_version(const volume::Disk& on, const ObjectName& name) const;
-  [[nodiscard]] Result<volume::Record> put_solo(volume::Disk& on, volume::Member& member, std::span<const std::byte> bytes) const;
+  [[nodiscard]] Result<volume::Record> put_solo(volume::Disk& on, volume::Member& member, std::span<const std::byte> bytes,
+                                                volume::Receipt* receipt) const;
 };
 
 /// A bucket is known to every disk; one that lacks it (it was added later, or missed the creation) learns it.
@@ -116,8 +117,9 @@ Result<void> LocalStore::Impl::note_bucket(volume::Disk& on, const BucketInfo& b
   member.name.bucket = bucket.name;
   member.modified_ns = bucket.created_ns;
   member.durability = bucket.durability;
-  TARN_CHECK(on.append(member, {}));
-  return {};
+  volume::Receipt receipt;
+  TARN_CHECK(on.append(member, {}, bucket.durability == Durability::sync ? &receipt : nullptr));
+  return on.wait_durable(receipt);
 }
 
 Result<bool> LocalStore::Impl::is_empty(std::string_view bucket) const {
@@ -152,10 +154,11 @@ Result<LocalStore::Impl::Opened> LocalStore::Impl::open_version(const volume::Di
   return fail(ErrorCode::corrupt, full_name(name) + ": its volume is missing (" + last.message + ")");
 }
 
-Result<volume::Record> LocalStore::Impl::put_solo(volume::Disk& on, volume::Member& member, std::span<const std::byte> bytes) const {
+Result<volume::Record> LocalStore::Impl::put_solo(volume::Disk& on, volume::Member& member, std::span<const std::byte> bytes,
+                                                  volume::Receipt* receipt) const {
   TARN_TRY(const auto solo, on.create_solo(member));
   TARN_CHECK(solo->write(bytes));
-  return on.commit_solo(*solo, member);
+  return on.commit_solo(*solo, member, receipt);
 }
 
 LocalStore::LocalStore(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -267,10 +270,14 @@ Result<ObjectInfo> LocalStore::put(std::uint32_t disk, const ObjectName& name, s
   TARN_CHECK(volume::check_options(options));
   volume::Member member = new_member(name, options);
   member.checksum = base::xxh3_128(bytes);
-  const std::shared_lock guard(impl_->bucket_guard);
-  TARN_CHECK(impl_->need_bucket(name.bucket));
+  volume::Receipt receipt;
+  std::shared_lock guard(impl_->bucket_guard);
+  TARN_TRY(const auto durability, impl_->durability_of(name.bucket));
+  auto* const needed = durability == Durability::sync ? &receipt : nullptr;
   const bool solo = bytes.size() >= limits::kSoloObjectBytesMin;
-  TARN_TRY(const auto record, solo ? impl_->put_solo(*on, member, bytes) : on->append(member, bytes));
+  TARN_TRY(const auto record, solo ? impl_->put_solo(*on, member, bytes, needed) : on->append(member, bytes, needed));
+  guard.unlock();
+  TARN_CHECK(on->wait_durable(receipt));
   return volume::object_info(name.key, record);
 }
 
@@ -280,10 +287,10 @@ Result<std::unique_ptr<ObjectWriter>> LocalStore::create(std::uint32_t disk, con
   TARN_CHECK(base::check_name(name));
   TARN_CHECK(volume::check_options(options));
   TARN_CHECK(impl_->need_bucket(name.bucket));
-  auto guard = [impl = impl_.get(), bucket = name.bucket](const std::function<Result<volume::Record>()>& last_step) -> Result<volume::Record> {
+  auto guard = [impl = impl_.get(), bucket = name.bucket](const LocalWriter::LastStep& last_step) -> Result<volume::Record> {
     const std::shared_lock lock(impl->bucket_guard);
-    TARN_CHECK(impl->need_bucket(bucket));
-    return last_step();
+    TARN_TRY(const auto durability, impl->durability_of(bucket));
+    return last_step(durability);
   };
   return std::make_unique<LocalWriter>(*on, impl_->writer_memory, name, options, size_hint, std::move(guard));
 }
@@ -297,8 +304,11 @@ Result<void> LocalStore::remove(std::uint32_t disk, const ObjectName& name, cons
     return fail(ErrorCode::aborted, full_name(name) + " is another version than the one to be removed; it stays");
   volume::Member member = new_member(name, {});
   member.kind = volume::MemberKind::deleted;
-  TARN_CHECK(on->append(member, {}));
-  return {};
+  TARN_TRY(const auto durability, impl_->durability_of(name.bucket));
+  volume::Receipt receipt;
+  TARN_CHECK(on->append(member, {}, durability == Durability::sync ? &receipt : nullptr));
+  if (guard) guard.unlock();
+  return on->wait_durable(receipt);
 }
 
 Result<StoredObject> LocalStore::find(std::uint32_t disk, const ObjectName& name) const {

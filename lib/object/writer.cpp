@@ -131,10 +131,15 @@ Result<ObjectInfo> LocalWriter::commit() {
   if (committed_) return fail(ErrorCode::invalid, member_.name.bucket + "/" + member_.name.key + ": committed twice");
   TARN_CHECK(end_body());
   member_.modified_ns = base::now_ns();
-  TARN_TRY(const auto record, guard_([&] { return solo_ ? disk_.commit_solo(*solo_, member_) : disk_.append(member_, buffer_); }));
+  volume::Receipt receipt;
+  TARN_TRY(const auto record, guard_([&](Durability durability) {
+             auto* const needed = durability == Durability::sync ? &receipt : nullptr;
+             return solo_ ? disk_.commit_solo(*solo_, member_, needed) : disk_.append(member_, buffer_, needed);
+           }));
   committed_ = true;
   solo_.reset();
   free_buffer();
+  TARN_CHECK(disk_.wait_durable(receipt));
   return volume::object_info(member_.name.key, record);
 }
 

@@ -2,7 +2,8 @@
 // Level 3 (object). One thread at a time; must not outlive its Disk.
 //
 //   buffer (up to 1 MiB) --full, or no memory left for writers--> solo volume under a temporary name, 1 MiB at a time
-//   commit: still in the buffer: one member of a shared volume; else: header and rename
+//   commit: still in the buffer: one member of a shared volume; else: header and rename; in a bucket with durability sync
+//   it then waits for the disk, the bucket no longer held
 #pragma once
 
 #include <functional>
@@ -27,8 +28,9 @@ namespace tarn::object {
 
 class LocalWriter final : public ObjectWriter {
  public:
-  /// Runs the last step with the bucket held in place. @errors bucket_not_found.
-  using Guard = std::function<Result<volume::Record>(const std::function<Result<volume::Record>()>&)>;
+  /// Runs the last step with the bucket held in place; tells it the bucket's durability. @errors bucket_not_found.
+  using LastStep = std::function<Result<volume::Record>(Durability)>;
+  using Guard = std::function<Result<volume::Record>(const LastStep&)>;
   LocalWriter(volume::Disk& disk, std::shared_ptr<WriterMemory> memory, const ObjectName& name, const PutOptions& options, std::uint64_t size_hint,
               Guard guard);
   ~LocalWriter() override { memory_->give_back(taken_bytes_); }

@@ -62,10 +62,12 @@ Appender::Appender(base::FileSystem& fs, std::string directory, const base::Uuid
       disk_(disk),
       volume_bytes_max_(volume_bytes_max),
       headroom_(fs, directory_),
+      names_([this] { return trouble_.watch_sync(fs_.sync_directory(directory_ + "/volumes")); }),
       cache_(cache),
       pending_(pending),
       next_volume_(start.next_volume),
-      sequence_(start.sequence) {
+      sequence_(start.sequence),
+      unsynced_(start.unsynced) {
   std::vector<std::pair<std::uint64_t, std::uint64_t>> by_end;  // end, volume
   for (const auto& [volume, end] : start.open_volumes) by_end.emplace_back(end, volume);
   std::sort(by_end.begin(), by_end.end());
@@ -80,11 +82,22 @@ Appender::Appender(base::FileSystem& fs, std::string directory, const base::Uuid
 }
 
 Result<void> Appender::take_up(Lane& lane, std::uint64_t volume, std::uint64_t end) {
-  TARN_TRY(lane.file, fs_.open(volume_file_path(directory_, volume), base::OpenMode::read_write));
+  TARN_TRY(auto file, fs_.open(volume_file_path(directory_, volume), base::OpenMode::read_write));
+  use(lane, std::move(file), volume, end);
+  return {};
+}
+
+void Appender::use(Lane& lane, std::shared_ptr<base::File> file, std::uint64_t volume, std::uint64_t end) {
+  lane.file = std::move(file);
+  lane.sync = group_of(lane.file);
+  lane.name_ticket = names_.note();
   lane.volume = volume;
   lane.end = end;
   cache_.put(volume, lane.file);
-  return {};
+}
+
+std::shared_ptr<GroupSync> Appender::group_of(std::shared_ptr<base::File> file) {
+  return std::make_shared<GroupSync>([this, file = std::move(file)] { return trouble_.watch_sync(file->sync_data()); });
 }
 
 /// What a crash has left beyond the number of lanes: nobody would ever write it.
@@ -127,6 +140,7 @@ void Appender::retire(Lane& lane, VolumeKind kind) {
   lane.retired[lane.volume] = VolumeState{kind, lane.end, 0};
   note_unsynced(lane.volume);
   lane.file.reset();
+  lane.sync.reset();
   lane.grown = false;
 }
 
@@ -137,14 +151,13 @@ Result<void> Appender::prepare_lane(Lane& lane, std::uint64_t member_bytes) {
   }
   if (lane.file) return {};
   const std::uint64_t volume = next_volume_.fetch_add(1);
-  TARN_TRY(lane.file, fs_.open(volume_file_path(directory_, volume), base::OpenMode::create_new));
-  lane.volume = volume;
-  lane.end = 0;
-  cache_.put(volume, lane.file);
+  TARN_TRY(auto file, fs_.open(volume_file_path(directory_, volume), base::OpenMode::create_new));
+  use(lane, std::move(file), volume, 0);
   return {};
 }
 
-Result<Record> Appender::write_member(Member& member, std::span<const std::byte> data) {
+Result<Record> Appender::write_member(Member& member, std::span<const std::byte> data, Receipt* receipt) {
+  if (receipt != nullptr) TARN_CHECK(trouble_.syncs_work());
   if (member.kind == MemberKind::object) TARN_CHECK(headroom_.take(tar::padded(data.size()) + kHeaderBytesMax));
   const LaneHold lane = choose_lane();
   TARN_CHECK(prepare_lane(*lane, tar::padded(data.size()) + kHeaderBytesMax));
@@ -159,13 +172,14 @@ Result<Record> Appender::write_member(Member& member, std::span<const std::byte>
   const Extent extent{lane->volume, lane->end + header.size(), data.size(), false};
   lane->end += header.size() + tar::padded(data.size());
   lane->grown = true;
+  if (receipt != nullptr) *receipt = {lane->sync, lane->sync->note(), lane->name_ticket};
   Record record = to_record(member, extent);
   if (member.kind == MemberKind::bucket_created || member.kind == MemberKind::bucket_removed) {
     BucketChange change{member.name.bucket, member.sequence, std::nullopt, member.durability};
     if (member.kind == MemberKind::bucket_created) change.created_ns = member.modified_ns;
     lane->buckets.push_back(std::move(change));
   } else {
-    Change change{index_key(member.name.bucket, member.name.key), member.sequence, std::nullopt};
+    Change change{index_key(member.name.bucket, member.name.key), member.sequence, std::nullopt, receipt != nullptr};
     if (member.kind == MemberKind::object) change.record = record;
     pending_.insert(std::move(change));
   }
@@ -187,13 +201,24 @@ Result<std::unique_ptr<SoloFile>> Appender::open_solo(const Member& member) {
   return solo;
 }
 
-Result<Record> Appender::commit_solo(SoloFile& solo, Member& member) {
+Result<Record> Appender::commit_solo(SoloFile& solo, Member& member, Receipt* receipt) {
   TARN_CHECK(solo.finish());  // keeps its own account
-  return trouble_.watch(name_solo(solo, member));
+  if (receipt != nullptr) {   // the data now, where nobody waits for it; wait_durable() has the header left
+    TARN_CHECK(trouble_.syncs_work());
+    TARN_TRY(const auto file, trouble_.watch(fs_.open(solo.temporary_path_, base::OpenMode::read_write)));
+    TARN_CHECK(trouble_.watch_sync(file->sync_data()));
+  }
+  return trouble_.watch(name_solo(solo, member, receipt));
 }
 
-Result<Record> Appender::name_solo(SoloFile& solo, Member& member) {
-  TARN_TRY(const auto file, fs_.open(solo.temporary_path_, base::OpenMode::read_write));
+Result<void> Appender::wait_durable(const Receipt& receipt) {
+  if (!receipt.volume) return {};
+  TARN_CHECK(receipt.volume->wait(receipt.volume_ticket));
+  return names_.wait(receipt.name_ticket);
+}
+
+Result<Record> Appender::name_solo(SoloFile& solo, Member& member, Receipt* receipt) {
+  TARN_TRY(std::shared_ptr<base::File> file, fs_.open(solo.temporary_path_, base::OpenMode::read_write));
   member.size_bytes = solo.size_bytes_;
   member.solo = true;
   const std::lock_guard lock(solo_mutex_);
@@ -204,8 +229,12 @@ Result<Record> Appender::name_solo(SoloFile& solo, Member& member) {
   TARN_CHECK(fs_.rename(solo.temporary_path_, volume_file_path(directory_, solo.volume_)));
   solo.committed_ = true;
   note_unsynced(solo.volume_);
+  if (receipt != nullptr) {
+    *receipt = {group_of(std::move(file)), 0, names_.note()};
+    receipt->volume_ticket = receipt->volume->note();
+  }
   Record record = to_record(member, Extent{solo.volume_, solo.data_offset_, member.size_bytes, true});
-  pending_.insert(Change{index_key(member.name.bucket, member.name.key), member.sequence, record});
+  pending_.insert(Change{index_key(member.name.bucket, member.name.key), member.sequence, record, receipt != nullptr});
   return record;
 }
 
@@ -233,6 +262,12 @@ void Appender::note_unsynced(std::uint64_t volume) {
   unsynced_.push_back(volume);
 }
 
+Result<void> Appender::sync() {
+  const std::lock_guard lock(sync_mutex_);
+  TARN_CHECK(trouble_.syncs_work());
+  return sync_files();
+}
+
 Result<void> Appender::sync_files() {
   std::vector<std::shared_ptr<const base::File>> files;
   std::vector<std::uint64_t> volumes;
@@ -248,13 +283,13 @@ Result<void> Appender::sync_files() {
   for (const std::uint64_t volume : volumes) {
     auto file = fs_.open(volume_file_path(directory_, volume), base::OpenMode::read_write);
     if (!file && file.error().code == ErrorCode::not_found) continue;  // removed since
-    auto synced = file ? (*file)->sync_data() : Result<void>(fail(file.error()));
+    auto synced = file ? trouble_.watch_sync((*file)->sync_data()) : trouble_.watch(Result<void>(fail(file.error())));
     if (synced) continue;
     const std::lock_guard lock(unsynced_mutex_);
     unsynced_.insert(unsynced_.end(), volumes.begin(), volumes.end());
     return synced;
   }
-  return fs_.sync_directory(directory_ + "/volumes");
+  return trouble_.watch_sync(fs_.sync_directory(directory_ + "/volumes"));
 }
 
 void Appender::close() {

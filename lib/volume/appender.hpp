@@ -23,6 +23,7 @@
 #include "base/file.hpp"
 #include "base/uuid.hpp"
 #include "volume/file_cache.hpp"
+#include "volume/group_sync.hpp"
 #include "volume/headroom.hpp"
 #include "volume/index.hpp"
 #include "volume/member.hpp"
@@ -64,6 +65,13 @@ class SoloFile {
   bool finished_ = false, committed_ = false;
 };
 
+/// What must be synced so that a change is on stable storage. Empty: nothing.
+struct Receipt {
+  std::shared_ptr<GroupSync> volume;
+  std::uint64_t volume_ticket = 0;
+  std::uint64_t name_ticket = 0;  ///< of the volume's entry in its directory
+};
+
 class Appender {
  public:
   /// Where recovery found that writing goes on: in as many open volumes as there are lanes, those with the most room;
@@ -72,18 +80,26 @@ class Appender {
     std::uint64_t next_volume = 1;
     std::uint64_t sequence = 0;                           ///< the last one that was used
     std::map<std::uint64_t, std::uint64_t> open_volumes;  ///< volume -> end of its last member
+    std::vector<std::uint64_t> unsynced;                  ///< what a killed process wrote may be in memory only
   };
   Appender(base::FileSystem& fs, std::string directory, const base::Uuid& disk, FileCache& cache, Pending& pending, const Start& start,
            std::uint64_t volume_bytes_max);
 
   /// Writes a member into a shared volume; fills in its sequence. The change is pending when it returns.
+  /// @param receipt  of a bucket with durability sync: filled in for wait_durable(). nullptr: of another.
   /// @cost one pwritev.  @errors no_space, io: nothing has changed then.
-  [[nodiscard]] Result<Record> append(Member& member, std::span<const std::byte> data) { return trouble_.watch(write_member(member, data)); }
+  [[nodiscard]] Result<Record> append(Member& member, std::span<const std::byte> data, Receipt* receipt = nullptr) {
+    return trouble_.watch(write_member(member, data, receipt));
+  }
 
   /// @errors no_space, io.
   [[nodiscard]] Result<std::unique_ptr<SoloFile>> create_solo(const Member& member) { return trouble_.watch(open_solo(member)); }
-  /// Names a finished solo volume; fills in the member's sequence. @cost a write of a few KiB and a rename.
-  [[nodiscard]] Result<Record> commit_solo(SoloFile& solo, Member& member);
+  /// Names a finished solo volume; fills in the member's sequence. @cost a write of a few KiB and a rename; with a receipt
+  /// also a sync of the data.
+  [[nodiscard]] Result<Record> commit_solo(SoloFile& solo, Member& member, Receipt* receipt = nullptr);
+  /// Blocks until the change is on stable storage, together with all that wait at the time.
+  /// @errors those of the sync: the change can be seen, but is not sure to be there after a loss of power. It is not tried again.
+  [[nodiscard]] Result<void> wait_durable(const Receipt& receipt);
 
   struct Cut {
     std::map<std::uint64_t, VolumeState> volumes;  ///< shared volumes that have grown or were sealed since the last cut
@@ -94,7 +110,8 @@ class Appender {
   [[nodiscard]] Cut cut();
 
   /// fdatasync of everything written since the last sync, and of the directory.
-  [[nodiscard]] Result<void> sync() { return trouble_.watch(sync_files()); }
+  /// @errors also those of every sync that failed since the disk was opened.
+  [[nodiscard]] Result<void> sync();
   /// Which writes the operating system has refused; empty: none.
   [[nodiscard]] std::string trouble() const { return trouble_.text(); }
   /// Removes volumes that never got a member. No appends after this.
@@ -105,6 +122,8 @@ class Appender {
     std::atomic<bool> taken{false};  // by a writer that did not have to wait for another
     std::mutex mutex;                // guards the rest
     std::shared_ptr<base::File> file;
+    std::shared_ptr<GroupSync> sync;  // of file
+    std::uint64_t name_ticket = 0;    // of names_: the file's entry in the directory
     std::uint64_t volume = 0;
     std::uint64_t end = 0;
     bool grown = false;                            // since the last cut
@@ -113,9 +132,9 @@ class Appender {
   };
   static constexpr std::size_t kLanes = 8;
 
-  [[nodiscard]] Result<Record> write_member(Member& member, std::span<const std::byte> data);
+  [[nodiscard]] Result<Record> write_member(Member& member, std::span<const std::byte> data, Receipt* receipt);
   [[nodiscard]] Result<std::unique_ptr<SoloFile>> open_solo(const Member& member);
-  [[nodiscard]] Result<Record> name_solo(SoloFile& solo, Member& member);
+  [[nodiscard]] Result<Record> name_solo(SoloFile& solo, Member& member, Receipt* receipt);
   [[nodiscard]] Result<void> sync_files();
   [[nodiscard]] Result<void> take_up(Lane& lane, std::uint64_t volume, std::uint64_t end);
   [[nodiscard]] Result<void> seal(Lane& lane, std::uint64_t volume, std::uint64_t end);
@@ -125,6 +144,8 @@ class Appender {
   [[nodiscard]] Result<void> prepare_lane(Lane& lane, std::uint64_t member_bytes);
   void retire(Lane& lane, VolumeKind kind);
   void note_unsynced(std::uint64_t volume);
+  [[nodiscard]] std::shared_ptr<GroupSync> group_of(std::shared_ptr<base::File> file);
+  void use(Lane& lane, std::shared_ptr<base::File> file, std::uint64_t volume, std::uint64_t end);
 
   base::FileSystem& fs_;
   const std::string directory_;
@@ -132,12 +153,14 @@ class Appender {
   const std::uint64_t volume_bytes_max_;
   Headroom headroom_;
   WriteTrouble trouble_;
+  GroupSync names_;  // the directory of the volumes
   FileCache& cache_;
   Pending& pending_;
   std::atomic<std::uint64_t> next_volume_;
   std::atomic<std::uint64_t> sequence_;
   std::array<Lane, kLanes> lanes_;
   std::mutex solo_mutex_;      // invariant 2; locked after the lanes'
+  std::mutex sync_mutex_;      // one sync() at a time: one that finds nothing to do must not return before the other has done it
   std::mutex unsynced_mutex_;  // guards unsynced_
   std::vector<std::uint64_t> unsynced_;
 };

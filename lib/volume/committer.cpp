@@ -1,5 +1,6 @@
 #include "volume/committer.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <utility>
 
@@ -103,13 +104,24 @@ Result<void> Committer::commit_once() {
   if (!batch.changes.empty() || !batch.buckets.empty() || !batch.volumes.empty()) {
     TARN_TRY(dead, index_.commit(batch));
   }
+  const bool sync = std::any_of(batch.changes.begin(), batch.changes.end(), [](const Change* change) { return change->sync; });
   unfinished_.reset();
   for (const Extent& extent : pending_.clear()) dead.push_back(extent);
-  for (const Extent& extent : dead) {
-    if (extent.solo) remove_volume_(extent.volume);
-  }
+  remove_dead(dead, sync);
   if (again) return commit_once();  // what has become pending since the cut that failed
   return {};
+}
+
+void Committer::remove_dead(const std::vector<Extent>& dead, bool sync) {
+  const std::size_t before = dead_volumes_.size();
+  for (const Extent& extent : dead) {
+    if (extent.solo) dead_volumes_.push_back(extent.volume);
+  }
+  sync_first_ |= sync && dead_volumes_.size() > before;
+  if (sync_first_ && !appender_.sync()) return;  // the disk's trouble tells why; the volumes stay until it is opened again
+  sync_first_ = false;
+  for (const std::uint64_t volume : dead_volumes_) remove_volume_(volume);
+  dead_volumes_.clear();
 }
 
 }  // namespace tarn::volume

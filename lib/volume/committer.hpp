@@ -3,7 +3,8 @@
 //
 //   writers: wait_for_room() -> Appender::append (pending) -> wake()
 //   thread:  sleeps while nothing is pending; then every kIndexCommitInterval, or at once when asked or full:
-//            cut -> Index::commit -> Pending::clear -> dead solo volumes are removed
+//            cut -> Index::commit -> Pending::clear -> dead solo volumes are removed (in buckets with durability sync not
+//            before what replaced them is on stable storage)
 #pragma once
 
 #include <atomic>
@@ -49,7 +50,10 @@ class Committer {
   Appender& appender_;
   Pending& pending_;
   const std::function<void(std::uint64_t)> remove_volume_;
+  void remove_dead(const std::vector<Extent>& dead, bool sync);
   std::optional<Appender::Cut> unfinished_;  // of the thread: its commit failed and is tried again
+  std::vector<std::uint64_t> dead_volumes_;  // of the thread: nothing points to them any more
+  bool sync_first_ = false;                  // of the thread: what replaced one of them must be on stable storage before it goes
 
   std::atomic<bool> awake_{false};
   mutable std::mutex mutex_;  // guards the rest

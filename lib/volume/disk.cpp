@@ -32,7 +32,7 @@ Result<std::unique_ptr<Disk>> Disk::open(base::FileSystem& fs, const std::string
   TARN_CHECK(disk->open_index(options.rebuild || power_lost));
   TARN_TRY(const bool complete, disk->index_->complete());
   if (!complete) TARN_CHECK(disk->open_index(true));
-  const RecoveryOptions recovery{!complete, power_lost, options.progress};
+  const RecoveryOptions recovery{!complete, power_lost, !disk->directory_->was_clean(), options.progress};
   TARN_TRY(auto recovered, recover(fs, disk->path(), disk->identity().id, *disk->index_, recovery));
   disk->rebuilt_ = recovery.rebuild && (had_index || recovered.members > 0);
   disk->found_troubles_ = std::move(recovered.troubles);
@@ -68,16 +68,16 @@ Disk::~Disk() {
   if (const auto closed = close(); !closed) base::log_error(closed.error().message);
 }
 
-Result<Record> Disk::append(Member& member, std::span<const std::byte> data) {
+Result<Record> Disk::append(Member& member, std::span<const std::byte> data, Receipt* receipt) {
   TARN_CHECK(committer_->wait_for_room());
-  auto record = appender_->append(member, data);
+  auto record = appender_->append(member, data, receipt);
   if (record) committer_->wake();
   return record;
 }
 
-Result<Record> Disk::commit_solo(SoloFile& solo, Member& member) {
+Result<Record> Disk::commit_solo(SoloFile& solo, Member& member, Receipt* receipt) {
   TARN_CHECK(committer_->wait_for_room());
-  auto record = appender_->commit_solo(solo, member);
+  auto record = appender_->commit_solo(solo, member, receipt);
   if (record) committer_->wake();
   return record;
 }

@@ -58,10 +58,13 @@ class Disk {
   [[nodiscard]] bool rebuilt() const noexcept { return rebuilt_; }
 
   /// Writes a member into a shared volume: a small object, a removal, or a bucket's note; fills in sequence and size.
+  /// @param receipt  as in Appender::append.
   /// @cost one write.  @errors no_space, io; the disk is as before then.
-  [[nodiscard]] Result<Record> append(Member& member, std::span<const std::byte> data);
+  [[nodiscard]] Result<Record> append(Member& member, std::span<const std::byte> data, Receipt* receipt = nullptr);
   [[nodiscard]] Result<std::unique_ptr<SoloFile>> create_solo(const Member& member) { return appender_->create_solo(member); }
-  [[nodiscard]] Result<Record> commit_solo(SoloFile& solo, Member& member);
+  [[nodiscard]] Result<Record> commit_solo(SoloFile& solo, Member& member, Receipt* receipt = nullptr);
+  /// As Appender::wait_durable.
+  [[nodiscard]] Result<void> wait_durable(const Receipt& receipt) { return appender_->wait_durable(receipt); }
 
   /// @return nullopt: no such object.
   [[nodiscard]] Result<std::optional<Record>> find(std::string_view bucket, std::string_view key) const;

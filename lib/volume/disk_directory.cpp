@@ -64,6 +64,7 @@ Result<std::unique_ptr<DiskDirectory>> DiskDirectory::open(base::FileSystem& fs,
   TARN_CHECK(directory->take_lock());
   TARN_CHECK(directory->load_or_make_identity(weight, create));
   TARN_CHECK(fs.make_directory(directory->volumes_path()));
+  TARN_CHECK(fs.sync_directory(directory->path_));  // what is durable in a volume must be found
   return directory;
 }
 
@@ -86,7 +87,8 @@ Result<void> DiskDirectory::take_lock() {
   }
   const auto boot = base::json_string(last, "boot");
   const bool same_boot = boot && !boot->empty() && *boot == boot_id(fs_);
-  trustworthy_ = same_boot || base::json_bool(last, "clean").value_or(false);
+  was_clean_ = base::json_bool(last, "clean").value_or(false);
+  trustworthy_ = same_boot || was_clean_;
   return write_lock_text(false);
 }
 
@@ -120,7 +122,12 @@ Result<void> DiskDirectory::load_or_make_identity(std::uint64_t weight, bool cre
       TARN_TRY(const auto space, fs_.space(path_));
       identity_.weight = std::max<std::uint64_t>(1, space.capacity_bytes);
     }
-    return write_identity();
+    TARN_CHECK(write_identity());
+    const std::string parent = std::filesystem::path(path_).parent_path().string();
+    auto named = fs_.sync_directory(parent);
+    if (!named && named.error().code != ErrorCode::denied) return named;
+    if (!named) base::log_warn(named.error().message + "; a loss of power in the next seconds may take the new disk with it");
+    return {};
   }
   if (!text) return fail(text.error());
   const auto json = base::parse_json(*text, file);

@@ -48,6 +48,8 @@ class DiskDirectory {
   /// Whether what the last user wrote can be trusted to be there: it closed cleanly, or the machine has not been
   /// restarted since (then the page cache kept what a killed process wrote).
   [[nodiscard]] bool trustworthy() const noexcept { return trustworthy_; }
+  /// Whether the last user closed it, with everything on stable storage.
+  [[nodiscard]] bool was_clean() const noexcept { return was_clean_; }
   /// Says so for the next open(): everything is on stable storage.
   [[nodiscard]] Result<void> mark_clean();
 
@@ -63,6 +65,7 @@ class DiskDirectory {
   std::unique_ptr<base::File> lock_;
   DiskIdentity identity_;
   bool trustworthy_ = true;
+  bool was_clean_ = false;
 };
 
 }  // namespace tarn::volume

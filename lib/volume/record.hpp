@@ -42,6 +42,7 @@ struct Change {
   std::string key;  ///< of the index
   std::uint64_t sequence = 0;
   std::optional<Record> record;  ///< nullopt: removed
+  bool sync = false;             ///< its bucket has durability sync
 };
 
 /// A bucket as the index keeps it; removed ones are kept out.

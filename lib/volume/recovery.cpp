@@ -36,6 +36,7 @@ class Recovery {
     committed_ = counters.sequence;
     out_.start.sequence = committed_;
     TARN_TRY(const auto volumes, list_volumes());
+    if (options_.unclean) out_.start.unsynced = volumes;
     std::uint64_t done = 0;
     for (const std::uint64_t volume : volumes) {
       out_.start.next_volume = std::max(out_.start.next_volume, volume + 1);
@@ -53,6 +54,8 @@ class Recovery {
     }
     TARN_CHECK(commit());
     if (options_.rebuild) TARN_CHECK(finish_rebuild());
+    TARN_CHECK(remove_dead(volumes));
+    if (options_.rebuild) TARN_CHECK(index_.set_complete());
     return std::move(out_);
   }
 
@@ -110,7 +113,10 @@ class Recovery {
                return take(volume, file, found);
              }));
     out_.members += members;
-    if (orphan) return fs_.remove(path(volume));
+    if (orphan) {
+      dead_.push_back(volume);
+      return {};
+    }
     for (const Damage& damage : result.damages)
       trouble(volume, "bytes " + std::to_string(damage.offset) + " to " + std::to_string(damage.offset + damage.length_bytes) +
                           " are damaged; what they held is lost, or an older version of it shows");
@@ -182,10 +188,27 @@ class Recovery {
     note_dead(dead);
     batch_ = Batch{};
     changes_.clear();
+    return {};
+  }
+
+  /// Solo volumes that nothing points to any more. In buckets with durability sync what replaced them must be on stable
+  /// storage first: a process that was killed may have left it in memory.
+  Result<void> remove_dead(const std::vector<std::uint64_t>& volumes) {
+    if (dead_.empty()) return {};
+    TARN_TRY(const auto buckets, index_.buckets());
+    const bool sync = std::any_of(buckets.begin(), buckets.end(), [](const auto& b) { return b.durability == Durability::sync; });
+    if (sync && options_.unclean) {
+      for (const std::uint64_t volume : volumes) {
+        const auto file = fs_.open(path(volume), base::OpenMode::read_write);
+        if (!file && file.error().code == ErrorCode::not_found) continue;  // it had no member
+        if (!file) return fail(file.error());
+        TARN_CHECK((*file)->sync_data());
+      }
+      TARN_CHECK(fs_.sync_directory(directory_ + "/volumes"));
+    }
     for (const std::uint64_t volume : dead_) {
       if (auto removed = fs_.remove(path(volume)); !removed && removed.error().code != ErrorCode::not_found) return removed;
     }
-    dead_.clear();
     return {};
   }
 
@@ -202,8 +225,7 @@ class Recovery {
       if (!exists(bucket)) batch_.buckets.push_back({bucket, out_.start.sequence, record ? record->modified_ns : 0, Durability::none});
       return ScanStep{ScanStep::seek, bucket + '\x01'};
     }));
-    TARN_CHECK(commit());
-    return index_.set_complete();
+    return commit();
   }
 
   base::FileSystem& fs_;
@@ -215,7 +237,7 @@ class Recovery {
   std::uint64_t committed_ = 0;
   std::unordered_map<std::string, Change> changes_;  // the newest of each key
   Batch batch_;
-  std::vector<std::uint64_t> dead_;  // solo volumes of older versions
+  std::vector<std::uint64_t> dead_;  // solo volumes that go
   Recovered out_;
 };
 

@@ -24,6 +24,8 @@ struct RecoveryOptions {
   bool rebuild = false;
   /// After a loss of power: members whose data does not match their checksum were never finished; they do not count.
   bool verify_data = false;
+  /// The last user did not close the disk: what it wrote may be in memory only.
+  bool unclean = false;
   /// Called after each volume with volumes done and in all; may be empty.
   std::function<void(std::uint64_t, std::uint64_t)> progress;
 };

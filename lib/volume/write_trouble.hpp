@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <mutex>
+#include <optional>
 #include <string>
 
 #include <tarn/result.hpp>
@@ -18,6 +19,24 @@ class WriteTrouble {
   [[nodiscard]] Result<T> watch(Result<T> outcome) {
     if (!outcome && (outcome.error().code == ErrorCode::io || outcome.error().code == ErrorCode::denied)) note(outcome.error().message);
     return outcome;
+  }
+
+  /// The same for a sync, whatever the reason: what it was for may be lost although it can still be read, and another one
+  /// that works says nothing about it. So it is remembered until the disk is opened again.
+  [[nodiscard]] Result<void> watch_sync(Result<void> outcome) {
+    if (outcome) return outcome;
+    note(outcome.error().message);
+    const std::lock_guard lock(mutex_);
+    if (!sync_failure_) sync_failure_ = outcome.error();
+    return outcome;
+  }
+  /// @errors of the first sync that failed.
+  [[nodiscard]] Result<void> syncs_work() const {
+    const std::lock_guard lock(mutex_);
+    if (!sync_failure_) return {};
+    return fail(sync_failure_->code,
+                sync_failure_->message +
+                    "; the disk takes nothing more that must be on stable storage until the store is opened again: look at its health first");
   }
 
   /// The first failure since the disk was opened and how many there were; empty: none.
@@ -35,6 +54,7 @@ class WriteTrouble {
   mutable std::mutex mutex_;  // guards the rest
   std::uint64_t failures_ = 0;
   std::string first_;
+  std::optional<Error> sync_failure_;
 };
 
 }  // namespace tarn::volume

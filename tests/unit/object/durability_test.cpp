@@ -1,10 +1,19 @@
 // Buckets with durability `sync`.
 #include <catch2/catch.hpp>
 
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <atomic>
 #include <filesystem>
+#include <map>
+#include <mutex>
 #include <string>
+#include <thread>
+#include <vector>
 
 #include "store_fixture.hpp"
+#include "support/forwarding_file_system.hpp"
 
 using namespace tarn;
 using namespace tarn::object;
@@ -17,6 +26,65 @@ Durability durability_of(const LocalStore& store, const std::string& bucket) {
     if (info.name == bucket) return info.durability;
   FAIL("no bucket " << bucket);
   return Durability::none;
+}
+
+/// Counts syncs of volumes and of their directory, lets them fail, and knows what was removed before it could be.
+class SyncingFileSystem final : public ForwardingFileSystem {
+ public:
+  std::atomic<int> volume_syncs{0}, directory_syncs{0};
+  std::atomic<bool> broken{false};     ///< syncs fail
+  std::atomic<int> ends_after{-1};     ///< the process ends, as if killed, instead of the sync of a volume after so many
+  std::atomic<int> waits_for{0};       ///< a sync of a volume does not end before so many members were written
+  std::atomic<int> written{0};         ///< members
+  std::atomic<bool> too_early{false};  ///< a volume was removed while another was not synced
+  std::atomic<bool> watch_removals{false};
+
+  Result<std::unique_ptr<base::File>> open(const std::string& path, base::OpenMode mode, mode_t permissions) override {
+    auto file = ForwardingFileSystem::open(path, mode, permissions);
+    if (!file || path.find("/volumes/") == std::string::npos) return file;
+    return std::make_unique<SyncingFile>(*this, std::move(*file));
+  }
+  Result<void> sync_directory(const std::string& directory) override {
+    if (directory.find("/volumes") == std::string::npos) return {};
+    ++directory_syncs;
+    if (broken) return fail(ErrorCode::io, "fsync " + directory + ": refused");
+    return {};
+  }
+  Result<void> remove(const std::string& path) override {
+    if (watch_removals && path.find("/volumes/") != std::string::npos && (volume_syncs == 0 || directory_syncs == 0)) too_early = true;
+    return ForwardingFileSystem::remove(path);
+  }
+
+ private:
+  class SyncingFile final : public ForwardingFile {
+   public:
+    SyncingFile(SyncingFileSystem& fs, std::unique_ptr<base::File> real) : ForwardingFile(std::move(real)), fs_(fs) {}
+    Result<void> write_at(std::uint64_t offset, std::span<const std::span<const std::byte>> pieces) override {
+      auto done = ForwardingFile::write_at(offset, pieces);
+      ++fs_.written;
+      return done;
+    }
+    using ForwardingFile::write_at;
+    Result<void> sync_data() override {
+      if (fs_.ends_after >= 0 && fs_.ends_after-- == 0) ::_exit(0);
+      while (fs_.written < fs_.waits_for) std::this_thread::yield();
+      ++fs_.volume_syncs;
+      if (fs_.broken) return fail(ErrorCode::io, "fdatasync " + path() + ": refused");
+      return {};
+    }
+
+   private:
+    SyncingFileSystem& fs_;
+  };
+};
+
+std::unique_ptr<LocalStore> open_on(SyncingFileSystem& fs, const std::string& directory) {
+  auto store = LocalStore::open({{directory}}, fs);
+  INFO((store ? std::string() : store.error().message));
+  REQUIRE(store);
+  if (!(*store)->has_bucket("bucket")) REQUIRE((*store)->create_bucket("bucket", 1, {Durability::sync}));
+  if (!(*store)->has_bucket("plain")) REQUIRE((*store)->create_bucket("plain", 1));
+  return std::move(*store);
 }
 
 }  // namespace
@@ -61,4 +129,143 @@ TEST_CASE("LocalStore: a disk that does not know that a bucket is `sync` learns 
     CHECK(durability_of(*other, "safe") == Durability::sync);
   }
   CHECK(durability_of(*open_bare_store({directory.file("b")}), "safe") == Durability::sync);
+}
+
+TEST_CASE("LocalStore: in a `sync` bucket each change waits for the disk, in another none does", "[object][durability]") {
+  const TemporaryDirectory directory;
+  SyncingFileSystem fs;
+  const auto store = open_on(fs, directory.file("a"));
+  const std::string large = noise(1'200'000, 1);
+  const auto syncs = [&](const auto& change) {
+    const int before = fs.volume_syncs;
+    change();
+    return fs.volume_syncs - before;
+  };
+  const auto stream = [&](const char* bucket, const std::string& body) {
+    auto writer = store->create(0, {bucket, "stream"}, {}, UINT64_MAX);
+    REQUIRE(writer);
+    REQUIRE((*writer)->write(bytes_of(body)));
+    REQUIRE((*writer)->commit());
+  };
+  for (const std::string& body : {std::string("small"), large}) {
+    CHECK(syncs([&] { REQUIRE(store->put(0, {"plain", "k"}, bytes_of(body), {})); }) == 0);
+    CHECK(syncs([&] { stream("plain", body); }) == 0);
+    CHECK(syncs([&] { REQUIRE(store->remove(0, {"plain", "k"})); }) == 0);
+    CHECK(syncs([&] { put(*store, "k", body); }) >= 1);
+    CHECK(syncs([&] { stream("bucket", body); }) >= 1);
+    CHECK(syncs([&] { REQUIRE(store->remove(0, {"bucket", "k"})); }) >= 1);
+  }
+  CHECK(syncs([&] { REQUIRE(store->create_bucket("another", 1, {Durability::sync})); }) >= 1);
+  const int directory_syncs = fs.directory_syncs;
+  put(*store, "again", "in a volume whose name is on stable storage already");
+  CHECK(fs.directory_syncs == directory_syncs);
+}
+
+TEST_CASE("LocalStore: writers of a `sync` bucket that wait at the same time share a sync", "[object][durability][threads]") {
+  const TemporaryDirectory directory;
+  SyncingFileSystem fs;
+  const auto store = open_on(fs, directory.file("a"));
+  put(*store, "first", "x");
+  constexpr int kWriters = 40, kLanes = 8;
+  const int before = fs.volume_syncs;
+  fs.waits_for = fs.written + kWriters;  // the first syncs end when all have written
+  std::vector<std::thread> writers;
+  std::atomic<int> done{0};
+  for (int i = 0; i < kWriters; ++i)
+    writers.emplace_back([&, i] { done += store->put(0, {"bucket", std::to_string(i)}, bytes_of("body"), {}) ? 1 : 0; });
+  for (auto& writer : writers) writer.join();
+  CHECK(done == kWriters);
+  CHECK(fs.volume_syncs - before <= 2 * kLanes);
+}
+
+TEST_CASE("LocalStore: after a sync that failed nothing is acknowledged in a `sync` bucket until the disk is opened again",
+          "[object][durability][faults]") {
+  const TemporaryDirectory directory;
+  SyncingFileSystem fs;
+  const std::string large = noise(1'200'000, 1), larger = noise(1'300'000, 2);
+  const bool is_large = GENERATE(false, true);
+  {
+    const auto store = open_on(fs, directory.file("a"));
+    put(*store, "k", large);
+    put(*store, "other", "other");
+    REQUIRE(store->disks().front().trouble.empty());
+    fs.broken = true;
+    const auto refused = store->put(0, {"bucket", "k"}, bytes_of(is_large ? larger : "new"), {});
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().code == ErrorCode::io);
+    CHECK(refused.error().message.find("refused") != std::string::npos);
+    CHECK(store->disks().front().trouble.find("refused") != std::string::npos);
+    fs.broken = false;  // what now works says nothing about what did not
+    for (const char* key : {"k", "next"}) CHECK(store->put(0, {"bucket", key}, bytes_of("later"), {}).error().code == ErrorCode::io);
+    CHECK(store->put(0, {"bucket", "k"}, bytes_of(large), {}).error().message.find("opened again") != std::string::npos);
+    CHECK_FALSE(store->remove(0, {"bucket", "other"}));
+    CHECK_FALSE(store->flush());
+    CHECK(store->put(0, {"plain", "k"}, bytes_of("plain"), {}));
+    CHECK(get(*store, "other") == "other");
+    CHECK(store->list("bucket", {})->objects.size() == 2);
+    CHECK(solo_volumes(directory.file("a")) == 1);  // the old version is kept: the new one may not be there after a loss of power
+    CHECK_FALSE(store->close());
+  }
+  const auto store = open_on(fs, directory.file("a"));
+  const std::string found = get(*store, "k");
+  CHECK((found == large || found == (is_large ? larger : "new")));
+  CHECK(store->disks().front().trouble.empty());
+  put(*store, "k", "after");
+  CHECK(get(*store, "k") == "after");
+  REQUIRE(store->flush());
+}
+
+TEST_CASE("open: what a killed process has replaced in a `sync` bucket is kept until the new version is on stable storage",
+          "[object][durability][crash]") {
+  const TemporaryDirectory directory;
+  const std::string old = noise(1'200'000, 1);
+  const pid_t pid = ::fork();
+  REQUIRE(pid >= 0);
+  if (pid == 0) {
+    SyncingFileSystem fs;
+    auto store = LocalStore::open({{directory.file("a")}}, fs);
+    if (!store || !(*store)->create_bucket("bucket", 1, {Durability::sync}) || !(*store)->put(0, {"bucket", "k"}, bytes_of(old), {})) ::_exit(1);
+    fs.ends_after = 0;
+    (void)(*store)->put(0, {"bucket", "k"}, bytes_of("new"), {});
+    ::_exit(1);
+  }
+  int status = 0;
+  REQUIRE(::waitpid(pid, &status, 0) == pid);
+  REQUIRE(status == 0);
+  REQUIRE(solo_volumes(directory.file("a")) == 1);
+  SyncingFileSystem fs;
+  fs.watch_removals = true;
+  const auto store = open_on(fs, directory.file("a"));
+  CHECK(get(*store, "k") == "new");
+  REQUIRE(store->flush());
+  CHECK(solo_volumes(directory.file("a")) == 0);
+  CHECK_FALSE(fs.too_early);
+}
+
+TEST_CASE("LocalStore.flush: also what a killed process has left in memory", "[object][durability][crash]") {
+  const TemporaryDirectory directory;
+  const pid_t pid = ::fork();
+  REQUIRE(pid >= 0);
+  if (pid == 0) {
+    LocalStoreOptions options;
+    options.directories = {directory.file("a")};
+    options.volume_bytes_max = 100'000;
+    auto store = LocalStore::open(options);
+    if (!store || !(*store)->create_bucket("bucket", 1)) ::_exit(1);
+    for (int i = 0; i < 20; ++i)
+      if (!(*store)->put(0, {"bucket", std::to_string(i)}, bytes_of(noise(20'000, 1)), {})) ::_exit(1);
+    if (!(*store)->put(0, {"bucket", "large"}, bytes_of(noise(1'200'000, 1)), {})) ::_exit(1);
+    ::_exit(0);
+  }
+  int status = 0;
+  REQUIRE(::waitpid(pid, &status, 0) == pid);
+  REQUIRE(status == 0);
+  int volumes = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(directory.file("a") + "/volumes")) volumes += entry.is_regular_file() ? 1 : 0;
+  REQUIRE(volumes > 5);
+  SyncingFileSystem fs;
+  auto store = LocalStore::open({{directory.file("a")}}, fs);
+  REQUIRE(store);
+  REQUIRE((*store)->flush());
+  CHECK(fs.volume_syncs >= volumes);
 }

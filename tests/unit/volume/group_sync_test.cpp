@@ -1,0 +1,81 @@
+#include <catch2/catch.hpp>
+
+#include <atomic>
+#include <condition_variable>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "volume/group_sync.hpp"
+
+using namespace tarn;
+using namespace tarn::volume;
+
+namespace {
+
+/// A disk whose syncs take until they are let go, and then do what `outcome` says.
+struct SlowDisk {
+  std::mutex mutex;
+  std::condition_variable changed;
+  int begun = 0, allowed = 0;
+  Result<void> outcome;
+  Result<void> sync() {
+    std::unique_lock lock(mutex);
+    ++begun;
+    changed.notify_all();
+    changed.wait(lock, [&, mine = begun] { return allowed >= mine; });
+    return outcome;
+  }
+  void allow(int syncs) {
+    const std::lock_guard lock(mutex);
+    allowed = syncs;
+    changed.notify_all();
+  }
+  void wait_for(int syncs) {
+    std::unique_lock lock(mutex);
+    changed.wait(lock, [&] { return begun >= syncs; });
+  }
+};
+
+}  // namespace
+
+TEST_CASE("GroupSync: those who come while a sync runs share the next one", "[volume][durability]") {
+  SlowDisk disk;
+  GroupSync group([&] { return disk.sync(); });
+  std::atomic<int> good{0};
+  std::vector<std::thread> writers;
+  const auto start = [&] { writers.emplace_back([&, ticket = group.note()] { good += group.wait(ticket) ? 1 : 0; }); };
+  start();
+  disk.wait_for(1);
+  for (int i = 0; i < 20; ++i) start();  // none of them is covered by the first
+  disk.allow(1);
+  disk.wait_for(2);
+  CHECK(good <= 1);
+  disk.allow(2);
+  for (auto& writer : writers) writer.join();
+  CHECK(good == 21);
+  CHECK(disk.begun == 2);
+  CHECK(group.wait(1));  // known already
+  CHECK(disk.begun == 2);
+}
+
+TEST_CASE("GroupSync: a sync that failed fails all that it was for, is never tried again, and does not change what was synced before",
+          "[volume][durability]") {
+  SlowDisk disk;
+  GroupSync group([&] { return disk.sync(); });
+  disk.allow(1);
+  const auto before = group.note();
+  REQUIRE(group.wait(before));
+  disk.outcome = fail(ErrorCode::io, "fdatasync: broken");
+  std::atomic<int> failed{0};
+  std::vector<std::thread> writers;
+  for (int i = 0; i < 5; ++i) writers.emplace_back([&, ticket = group.note()] { failed += group.wait(ticket) ? 0 : 1; });
+  disk.wait_for(2);
+  disk.allow(100);
+  for (auto& writer : writers) writer.join();
+  CHECK(failed == 5);
+  disk.outcome = Result<void>();
+  CHECK(group.wait(group.note()).error().message == "fdatasync: broken");
+  CHECK(group.wait(before));
+  CHECK(disk.begun == 2);
+}
