@@ -14,10 +14,17 @@ Encoder begin_message() {
 }
 
 void write_header(std::span<std::byte> message, const Header& header) noexcept {
-  Encoder encoder;
-  encoder.u32(kWireMagic).u8(kWireVersion).u8(static_cast<std::uint8_t>(header.op)).u8(header.status).u8(0).u64(header.id);
+  std::size_t at = 0;  // in place: without an allocation
+  const auto put = [&]<class T>(T value) {
+    for (std::size_t i = 0; i < sizeof(T); ++i) message[at++] = static_cast<std::byte>((value >> (8 * i)) & 0xff);
+  };
+  put(kWireMagic);
+  put(kWireVersion);
+  put(static_cast<std::uint8_t>(header.op));
+  put(header.status);
+  put(std::uint8_t{0});
+  put(std::uint64_t{header.id});
   static_assert(kHeaderBytes == 16);
-  std::copy(encoder.bytes().begin(), encoder.bytes().end(), message.begin());
 }
 
 Result<Header> read_header(std::span<const std::byte> message) {
