@@ -35,6 +35,30 @@ int to_int(std::size_t value) {
 
 }  // namespace
 
+template <class Call>
+auto MpiCollectives::whole(Call call) -> decltype(call()) {
+  try {
+    if (lost_) return fail(*lost_);
+    return call();
+  } catch (const std::bad_alloc&) {
+    return fail(give_up(no_memory()));
+  } catch (...) {
+    return fail(give_up(current_error("a collective call")));
+  }
+}
+
+Error MpiCollectives::give_up(Error why) noexcept {
+  if (presence_ != nullptr) presence_->give_up(why.message);
+  lost_ = Error(ErrorCode::rank_lost, std::string(), rank());
+  try {
+    lost_->message = "this rank gave up an earlier collective call: " + why.message;
+    if (ApplicationCall::active()) engine_.drive();  // without a service thread nobody else would send it before the next call
+  } catch (const std::bad_alloc&) {                  // then without a text
+    return why;
+  }
+  return why;
+}
+
 Result<void> MpiCollectives::wait(Event& done) {
   if (presence_ == nullptr) return engine_.wait(done, kNoDeadline) ? Result<void>() : Result<void>(fail(stopped()));
   Presence::Wait wait(*presence_);
@@ -50,7 +74,6 @@ Result<void> MpiCollectives::wait(Event& done) {
 
 template <class Post>
 Result<void> MpiCollectives::complete(const char* name, std::shared_ptr<void> memory, Post post) {
-  if (lost_) return fail(*lost_);
   struct Under {
     Event done;
     Result<void> outcome;
@@ -73,7 +96,8 @@ Result<void> MpiCollectives::complete(const char* name, std::shared_ptr<void> me
   });
   if (!queued) return fail(stopped());
   TARN_CHECK(wait(under->done));
-  return under->outcome;
+  if (!under->outcome) return fail(give_up(std::move(under->outcome).error()));
+  return {};
 }
 
 template <class Allocate>
@@ -82,11 +106,13 @@ Result<void> MpiCollectives::allocate_together(bool large, Allocate allocate) {
     allocate();
     return {};
   });
-  return large ? agree(std::move(mine)) : mine;
+  if (large) return agree_now(std::move(mine));
+  if (!mine) return fail(give_up(std::move(mine).error()));
+  return {};
 }
 
 Result<void> MpiCollectives::barrier() {
-  return complete("MPI_Ibarrier", nullptr, [comm = comm_.get()](MPI_Request* request) { return MPI_Ibarrier(comm, request); });
+  return whole([&] { return complete("MPI_Ibarrier", nullptr, [comm = comm_.get()](MPI_Request* request) { return MPI_Ibarrier(comm, request); }); });
 }
 
 Result<void> MpiCollectives::all_reduce(std::span<std::uint64_t> values, MPI_Op op) {
@@ -108,13 +134,17 @@ Result<void> MpiCollectives::all_reduce(std::span<std::uint64_t> values, MPI_Op 
 }
 
 Result<void> MpiCollectives::all_reduce_sum(std::span<std::uint64_t> values) {
-  return all_reduce(values, MPI_SUM);
+  return whole([&] { return all_reduce(values, MPI_SUM); });
 }
 Result<void> MpiCollectives::all_reduce_max(std::span<std::uint64_t> values) {
-  return all_reduce(values, MPI_MAX);
+  return whole([&] { return all_reduce(values, MPI_MAX); });
 }
 
 Result<void> MpiCollectives::agree(Result<void> mine) {
+  return whole([&] { return agree_now(std::move(mine)); });
+}
+
+Result<void> MpiCollectives::agree_now(Result<void> mine) {
   std::uint64_t first_failed = mine ? kNobodyFailed : static_cast<std::uint64_t>(rank());
   TARN_CHECK(all_reduce(std::span(&first_failed, 1), MPI_MIN));
   if (first_failed == kNobodyFailed) return {};
@@ -134,11 +164,13 @@ Result<void> MpiCollectives::agree(Result<void> mine) {
 }
 
 Result<std::uint64_t> MpiCollectives::exclusive_scan_sum(std::uint64_t value) {
-  const auto both = std::make_shared<std::array<std::uint64_t, 2>>(std::array<std::uint64_t, 2>{value, 0});
-  TARN_CHECK(complete("MPI_Iexscan", both, [at = both->data(), comm = comm_.get()](MPI_Request* request) {
-    return MPI_Iexscan(at, at + 1, 1, MPI_UINT64_T, MPI_SUM, comm, request);
-  }));
-  return rank() == 0 ? 0 : (*both)[1];  // MPI leaves rank 0's undefined
+  return whole([&]() -> Result<std::uint64_t> {
+    const auto both = std::make_shared<std::array<std::uint64_t, 2>>(std::array<std::uint64_t, 2>{value, 0});
+    TARN_CHECK(complete("MPI_Iexscan", both, [at = both->data(), comm = comm_.get()](MPI_Request* request) {
+      return MPI_Iexscan(at, at + 1, 1, MPI_UINT64_T, MPI_SUM, comm, request);
+    }));
+    return rank() == 0 ? 0 : (*both)[1];  // MPI leaves rank 0's undefined
+  });
 }
 
 Result<void> MpiCollectives::broadcast_bytes(RankId root, const std::shared_ptr<Bytes>& all) {
@@ -153,6 +185,10 @@ Result<void> MpiCollectives::broadcast_bytes(RankId root, const std::shared_ptr<
 }
 
 Result<std::vector<std::byte>> MpiCollectives::broadcast(RankId root, std::span<const std::byte> bytes) {
+  return whole([&] { return broadcast_now(root, bytes); });
+}
+
+Result<std::vector<std::byte>> MpiCollectives::broadcast_now(RankId root, std::span<const std::byte> bytes) {
   std::uint64_t size = bytes.size();
   const auto size_bytes = std::make_shared<Bytes>(sizeof(size));
   std::memcpy(size_bytes->data(), &size, sizeof(size));
@@ -166,6 +202,10 @@ Result<std::vector<std::byte>> MpiCollectives::broadcast(RankId root, std::span<
 }
 
 Result<std::vector<std::vector<std::byte>>> MpiCollectives::all_gather(std::span<const std::byte> mine) {
+  return whole([&] { return all_gather_now(mine); });
+}
+
+Result<std::vector<std::vector<std::byte>>> MpiCollectives::all_gather_now(std::span<const std::byte> mine) {
   const auto ranks = static_cast<std::size_t>(size());
   struct Gather {
     std::vector<std::uint64_t> sizes;  // of all ranks, then of this one
@@ -208,6 +248,10 @@ Result<std::vector<std::vector<std::byte>>> MpiCollectives::all_gather(std::span
 }
 
 Result<std::vector<std::vector<std::byte>>> MpiCollectives::exchange(std::vector<std::vector<std::byte>> to_each) {
+  return whole([&] { return exchange_now(std::move(to_each)); });
+}
+
+Result<std::vector<std::vector<std::byte>>> MpiCollectives::exchange_now(std::vector<std::vector<std::byte>> to_each) {
   const auto ranks = static_cast<std::size_t>(size());
   TARN_ASSERT(to_each.size() == ranks);
   const auto sizes = std::make_shared<std::vector<std::uint64_t>>(2 * ranks);  // to each, from each
@@ -229,7 +273,7 @@ Result<std::vector<std::vector<std::byte>>> MpiCollectives::exchange(std::vector
   }));
   if (!engine_.execute([data] { data->start(); })) return fail(stopped());
   TARN_CHECK(wait(data->done()));
-  TARN_CHECK(data->outcome());
+  if (!data->outcome()) return fail(give_up(data->outcome().error()));
   return std::move(data->received());
 }
 

@@ -1,5 +1,8 @@
 // mpi_collectives.hpp - Collectives over a communicator of its own, by non-blocking MPI calls in the engine.
 // Level 6 (mpi). One calling thread at a time; it waits while the engine's thread makes the calls.
+//
+// A call that fails on this rank alone (no memory, an error of MPI) leaves the others in theirs: they are told, and neither
+// this communicator nor the store's others end a wait again. Nothing is thrown.
 #pragma once
 
 #include <memory>
@@ -35,6 +38,11 @@ class MpiCollectives final : public Collectives {
  private:
   using Bytes = std::vector<std::byte>;
 
+  /// Runs a public call. What it throws, std::bad_alloc above all, becomes its error, after give_up().
+  template <class Call>
+  [[nodiscard]] auto whole(Call call) -> decltype(call());
+  /// This rank cannot end a call that the others may be in: tells them, and ends every further call. @return `why`.
+  [[nodiscard]] Error give_up(Error why) noexcept;
   /// Waits for `done`. @errors aborted: the engine has stopped; rank_lost, and then every further call gives that too.
   [[nodiscard]] Result<void> wait(Event& done);
   /// Runs `post(&request)`, an MPI call that starts something, on the engine's thread and waits for its end. `memory` is what MPI
@@ -45,12 +53,16 @@ class MpiCollectives final : public Collectives {
   template <class Allocate>
   [[nodiscard]] Result<void> allocate_together(bool large, Allocate allocate);
   [[nodiscard]] Result<void> all_reduce(std::span<std::uint64_t> values, MPI_Op op);
+  [[nodiscard]] Result<void> agree_now(Result<void> mine);
+  [[nodiscard]] Result<Bytes> broadcast_now(RankId root, std::span<const std::byte> bytes);
+  [[nodiscard]] Result<std::vector<Bytes>> all_gather_now(std::span<const std::byte> mine);
+  [[nodiscard]] Result<std::vector<Bytes>> exchange_now(std::vector<Bytes> to_each);
   [[nodiscard]] Result<void> broadcast_bytes(RankId root, const std::shared_ptr<Bytes>& all);
 
   Engine& engine_;
   const Comm& comm_;
   Presence* presence_ = nullptr;  // null: waits without limit
-  std::optional<Error> lost_;
+  std::optional<Error> lost_;     // of every further call
 };
 
 }  // namespace tarn::mpi

@@ -1,10 +1,15 @@
 #include "mpi/presence.hpp"
 
 #include <algorithm>
+#include <new>
 #include <string>
 #include <utility>
 
 namespace tarn::mpi {
+
+namespace {
+constexpr int kRounds = 3;  // where memory is short a message may be dropped on either side
+}
 
 Presence::Presence(Caller& caller, RankId self, int ranks)
     : caller_(caller),
@@ -33,13 +38,44 @@ std::optional<Error> Presence::told() {
   return told_;
 }
 
+void Presence::tell(RankId rank, const Error& error) {
+  if (rank == self_) return;
+  base::Encoder message = begin_message();
+  message.u32(static_cast<std::uint32_t>(error.rank)).text(error.message);
+  static_cast<void>(caller_.start(rank, Op::ping, std::move(message)));
+}
+
 void Presence::tell_all(const Error& lost) {
-  for (RankId rank = 0; rank < static_cast<RankId>(heard_.size()); ++rank) {
-    if (rank == self_) continue;
-    base::Encoder message = begin_message();
-    message.u32(static_cast<std::uint32_t>(lost.rank)).text(lost.message);
-    static_cast<void>(caller_.start(rank, Op::ping, std::move(message)));
+  for (RankId rank = 0; rank < static_cast<RankId>(heard_.size()); ++rank) tell(rank, lost);
+}
+
+void Presence::give_up(std::string_view why) noexcept {
+  const std::lock_guard lock(mutex_);
+  giving_up_ = true;
+  try {
+    tell_of_giving_up(why);
+  } catch (const std::bad_alloc&) {  // on_tick() does it
+    return;
   }
+}
+
+/// With mutex_ held.
+void Presence::tell_of_giving_up(std::string_view why) {
+  if (!told_) {
+    told_ = Error(ErrorCode::rank_lost,
+                  "rank " + std::to_string(self_) + " gave up a collective call, so no further one can end: " + std::string(why) +
+                      "; close the store and open it again",
+                  self_);
+  }
+  for (; untold_ < static_cast<RankId>(heard_.size()); ++untold_) tell(untold_, *told_);
+  untold_ = 0;
+  ++rounds_;
+}
+
+void Presence::on_tick(Clock::time_point now) {
+  engine_turned_.store(now);
+  const std::lock_guard lock(mutex_);
+  if (giving_up_ && rounds_ < kRounds) tell_of_giving_up("out of memory");
 }
 
 void Presence::heard(RankId source) noexcept {
