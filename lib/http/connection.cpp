@@ -23,7 +23,14 @@ Connection::~Connection() {
 }
 
 void Connection::serve(Worker& worker, Socket socket) {
-  auto connection = std::make_shared<Connection>(worker, std::move(socket));
+  std::shared_ptr<Connection> connection;
+  try {
+    connection = std::make_shared<Connection>(worker, std::move(socket));
+  } catch (...) {  // there is none that would give its place back
+    worker.load.fetch_sub(1, std::memory_order_relaxed);
+    worker.server.connections.remove();
+    throw;
+  }
   auto& self = *connection;
   asio::co_spawn(worker.io, self.run(), [connection](const std::exception_ptr& error) {
     if (error == nullptr) return;
@@ -51,8 +58,8 @@ void Connection::move_to(Worker& other) noexcept {
 void Connection::hand_over() {
   Socket socket = transport_.release_to(destination_->io);
   if (!socket.is_open()) return;
-  handed_over_ = true;
   destination_->adopt(std::move(socket));
+  handed_over_ = true;  // not if it throws: then the place is given back here
 }
 
 /// Answers what cannot be read as a request.

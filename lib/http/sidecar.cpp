@@ -4,7 +4,10 @@
 
 #include <algorithm>
 #include <chrono>
+#include <exception>
 #include <optional>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "base/error.hpp"
@@ -28,6 +31,14 @@ std::size_t connections_max() {
   return std::clamp<std::size_t>(limit.rlim_cur / 2, 16, limits::kHttpConnectionsMax);
 }
 
+void log_dropped(const char* why) noexcept {
+  try {
+    base::log_error(std::string("sidecar: a connection is dropped: ") + why);
+  } catch (...) {  // no memory for that either
+    return;
+  }
+}
+
 }  // namespace
 
 class Sidecar::Impl {
@@ -44,6 +55,7 @@ class Sidecar::Impl {
  private:
   Task<> accept_connections();
   bool admit(Socket& socket);
+  void deal(Worker& worker, Socket socket);
 
   const SidecarOptions options_;
   const std::size_t connections_max_ = connections_max();
@@ -75,19 +87,33 @@ Result<void> Sidecar::Impl::start(object::ObjectService& service, AuthConfig aut
 Task<> Sidecar::Impl::accept_connections() {
   Timer pause(workers_.front()->io.get_executor());
   while (true) {
-    Worker& worker = balancer_->choose();
-    Socket socket(worker.io);
-    const auto [error] = co_await acceptor_->async_accept(socket, kAwait);
-    if (server_->draining.load()) co_return;
-    if (!error) {
-      if (admit(socket)) worker.adopt(std::move(socket));
-      continue;
+    try {
+      Worker& worker = balancer_->choose();
+      Socket socket(worker.io);
+      const auto [error] = co_await acceptor_->async_accept(socket, kAwait);
+      if (server_->draining.load()) co_return;
+      if (!error) {
+        if (admit(socket)) deal(worker, std::move(socket));
+        continue;
+      }
+      if (error == asio::error::operation_aborted) co_return;
+      base::log_warn("sidecar: cannot accept a connection: " + error.message());
+      pause.expires_after(kAcceptPause);
+      const auto [interrupted] = co_await pause.async_wait(kAwait);
+      if (interrupted) co_return;
+    } catch (const std::exception& error) {  // without memory this client goes; the next one may find some
+      log_dropped(error.what());
     }
-    if (error == asio::error::operation_aborted) co_return;
-    base::log_warn("sidecar: cannot accept a connection: " + error.message());
-    pause.expires_after(kAcceptPause);
-    const auto [interrupted] = co_await pause.async_wait(kAwait);
-    if (interrupted) co_return;
+  }
+}
+
+/// Gives a connection that has its place to a worker.
+void Sidecar::Impl::deal(Worker& worker, Socket socket) {
+  try {
+    worker.adopt(std::move(socket));
+  } catch (...) {
+    server_->connections.remove();
+    throw;
   }
 }
 
