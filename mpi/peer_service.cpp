@@ -75,7 +75,13 @@ void PeerService::received(int source, Buffer message) {
   Request request(*this, source, std::move(message), Responder(*this, source, header->op, header->id, answer));
   if (!entry.handler) return request.responder().fail(Error(ErrorCode::unsupported, "this rank does not offer that operation: it has no disks"));
   if (answer > 0 && (!peer.waiting.empty() || !may_start(peer, answer))) {
-    peer.waiting.emplace_back(answer, std::move(request));
+    try {
+      peer.waiting.emplace_back(answer, std::move(request));
+    } catch (const std::bad_alloc&) {
+      answer_bytes_ += answer;  // its Responder takes them off again
+      peer.answer_bytes += answer;
+      return request.responder().fail(no_memory());  // not moved from: the deque makes room first
+    }
     ++waiting_;
     return;
   }
