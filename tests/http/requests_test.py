@@ -173,6 +173,10 @@ class Ranges(WithServer):
         self.assertEqual(self.call("PUT", "/bucket/r0/cond", b"new", {"If-None-Match": "*"}).status, 501)
         self.assertEqual(self.call("GET", "/bucket/r0/cond").body, b"abc")
 
+    def test_a_removal_without_a_condition_does_not_fail_by_one(self):
+        refused = self.call("DELETE", "/bucket/while-closing")
+        self.assertEqual((refused.status, error_code(refused)), (409, "OperationAborted"))
+
     def test_a_removal_on_condition(self):
         for rank in (0, 1):
             path = f"/bucket/r{rank}/removed"

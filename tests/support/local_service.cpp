@@ -65,7 +65,10 @@ class LocalCluster::Service final : public object::ObjectService {
   Result<std::unique_ptr<ObjectWriter>> create(const ObjectName& name, const PutOptions& options, std::uint64_t size_hint) override {
     return store_of(name).create(0, name, options, size_hint);
   }
-  Result<void> remove(const ObjectName& name, const std::optional<Checksum>& version) override { return store_of(name).remove(0, name, version); }
+  Result<void> remove(const ObjectName& name, const std::optional<Checksum>& version) override {
+    if (name.key == "while-closing") return fail(ErrorCode::aborted, "the store is closed on this rank");
+    return store_of(name).remove(0, name, version);
+  }
 
   Result<ListPage> list(std::string_view bucket, const ListOptions& options) override {
     ListPage merged;
