@@ -76,9 +76,6 @@ Result<base::Json> wait_for(http::Client& client, const std::string& id) {
 
 Result<int> sort_remotely(const DsortRequest& request) {
   TARN_TRY(const auto client, connect(request.endpoint_file));
-  const std::string& bucket = request.spec.output_bucket.empty() ? request.spec.input.bucket : request.spec.output_bucket;
-  if (!request.spec.dry_run)
-    if (auto created = client->create_bucket(bucket); !created && created.error().code != ErrorCode::exists) return fail(created.error());
   struct sigaction action {};
   action.sa_handler = on_interrupt;
   ::sigaction(SIGINT, &action, nullptr);
@@ -92,9 +89,6 @@ Result<int> sort_in_job(const DsortRequest& request) {
   StoreOptions options;
   options.directories = request.directories;
   return run_in_job("dsort", options, [&](Store& store) -> Result<int> {
-    const std::string& bucket = request.spec.output_bucket.empty() ? request.spec.input.bucket : request.spec.output_bucket;
-    if (store.rank() == 0 && !request.spec.dry_run)  // a failure shows in the sort itself, on every rank
-      static_cast<void>(store.create_bucket(bucket));
     std::optional<Progress> progress;
     if (store.rank() == 0) progress.emplace("dsort", 0, Progress::Unit::steps);
     auto report = store.dsort(request.spec, [&](const DsortProgress& now) {

@@ -91,6 +91,14 @@ class Sorts(StoreTest):
         keys = self.keys_of(shards)
         self.assertNotEqual(keys, sorted(keys))
 
+    def test_without_samples_no_bucket_is_made(self):
+        with tarfile.open(self.temp / "hollow.tar", "w"):
+            pass
+        self.store.ok("mb", "tarn://hollow")
+        self.store.ok("put", self.temp / "hollow.tar", "tarn://hollow/hollow.tar")
+        self.store.ok("dsort", "--input", "tarn://hollow/", "--output", "tarn://hollow-out/%d.tar", "--shard-size", "1MB")
+        self.check_fails(self.store.run("ls", "tarn://hollow-out/"), NOT_FOUND, "hollow-out")
+
     def test_a_seed_gives_the_same_bytes_again_and_another_seed_others(self):
         digests = []
         for bucket, seed in [("seed-a", 5), ("seed-b", 5), ("seed-c", 6)]:
@@ -138,7 +146,7 @@ class Sorts(StoreTest):
         done = self.store.run("dsort", "--input", "tarn://broken/", "--output", "tarn://broken-out/%d.tar", "--shard-size", "1MB")
         self.assertIn(done.returncode, (INVALID, CORRUPT), done.stderr)
         self.assertIn(b"bad.tar", done.stderr)
-        self.assertEqual(self.store.keys("tarn://broken-out/"), [])
+        self.check_fails(self.store.run("ls", "tarn://broken-out/"), NOT_FOUND, "broken-out")
 
     def test_bad_requests(self):
         base = ["dsort", "--input", "tarn://in/", "--output", "tarn://bad/%d.tar"]
@@ -163,6 +171,7 @@ class Sorts(StoreTest):
         ]:
             with self.subTest(arguments):
                 self.check_fails(self.store.run(*arguments), code, word)
+        self.check_fails(self.store.run("ls", "tarn://bad/"), NOT_FOUND, "bad")  # no bucket is left behind
         for text, word in [("{", "JSON"), ("[]", "object"), ('{"input_bck": {"name": "in"}, "wrong": 1}', "wrong"), ('{"input_bck": 7}', "input_bck")]:
             with self.subTest(text):
                 spec.write_text(text)
