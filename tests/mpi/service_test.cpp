@@ -155,6 +155,7 @@ TEST_CASE("Service: an idle rank uses less than 2 % of a core and less than 64 M
   options.sidecar.enabled = true;
   Store store = open_store(options);
   meet(store);
+  std::this_thread::sleep_for(std::chrono::seconds(1));  // until then it is not idle: it looks out for more messages
   const double before = cpu_seconds();
   const auto start = steady_clock::now();
   std::this_thread::sleep_for(std::chrono::seconds(3));  // idleness is what is measured
