@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
 """serve_test.py - the life of `tarn serve`: start, files it writes, signals, restart, refusals; nothing is left running."""
 
+import contextlib
 import json
 import os
 import pathlib
+import random
 import re
 import signal
 import socket
@@ -13,6 +15,22 @@ import unittest
 
 import tarn_store
 from tarn_store import BUSY, CORRUPT, DENIED, INVALID, NOT_FOUND, OK, RANKS, Store, TemporaryTest, mpirun, processes_naming, run
+
+
+def free_ports(count):
+    """The first of as many free ports in a row. They lie below those that the kernel hands out: mpirun and its ranks take some of these meanwhile."""
+    first = int(pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    top = first if first > 2048 else 65536
+    for _ in range(1000):
+        base = random.randrange(1024, top - count)
+        try:
+            with contextlib.ExitStack() as held:
+                for port in range(base, base + count):
+                    held.enter_context(socket.create_server(("127.0.0.1", port)))
+            return base
+        except OSError:
+            continue
+    raise AssertionError(f"no {count} free ports in a row below {top}")
 
 
 class Life(TemporaryTest):
@@ -124,10 +142,7 @@ class Life(TemporaryTest):
         self.assertNotIn("warning", store.err.read_text())
 
     def test_a_base_port(self):
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            base = probe.getsockname()[1]
-        if base + RANKS > 65535:
-            base -= RANKS
+        base = free_ports(RANKS)
         store = self.start(options=("--port", base)).wait_ready()
         urls = json.loads(store.endpoint.read_text())["endpoints"]
         self.assertEqual(urls, [f"http://127.0.0.1:{base + rank}" for rank in range(RANKS)])
