@@ -86,22 +86,26 @@ Result<void> Sidecar::Impl::start(object::ObjectService& service, AuthConfig aut
 /// One thread accepts and deals the connections out: docs/adr/0007-few-busy-threads.md.
 Task<> Sidecar::Impl::accept_connections() {
   Timer pause(workers_.front()->io.get_executor());
+  bool troubled = false;  // the last one could not be accepted: a moment's rest, not a busy loop
   while (true) {
     try {
+      if (troubled) {
+        pause.expires_after(kAcceptPause);
+        const auto [interrupted] = co_await pause.async_wait(kAwait);
+        if (interrupted) co_return;
+        troubled = false;
+      }
       Worker& worker = balancer_->choose();
       Socket socket(worker.io);
       const auto [error] = co_await acceptor_->async_accept(socket, kAwait);
-      if (server_->draining.load()) co_return;
-      if (!error) {
-        if (admit(socket)) deal(worker, std::move(socket));
-        continue;
-      }
-      if (error == asio::error::operation_aborted) co_return;
-      base::log_warn("sidecar: cannot accept a connection: " + error.message());
-      pause.expires_after(kAcceptPause);
-      const auto [interrupted] = co_await pause.async_wait(kAwait);
-      if (interrupted) co_return;
+      if (server_->draining.load() || error == asio::error::operation_aborted) co_return;
+      troubled = bool(error);
+      if (error)
+        base::log_warn("sidecar: cannot accept a connection: " + error.message());
+      else if (admit(socket))
+        deal(worker, std::move(socket));
     } catch (const std::exception& error) {  // without memory this client goes; the next one may find some
+      troubled = true;
       log_dropped(error.what());
     }
   }

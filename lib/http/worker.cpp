@@ -59,7 +59,12 @@ Task<> Worker::tick() {
 
 void Worker::adopt(Socket socket) {
   load.fetch_add(1, std::memory_order_relaxed);
-  asio::post(io, [this, socket = std::move(socket)]() mutable { Connection::serve(*this, std::move(socket)); });
+  try {
+    asio::post(io, [this, socket = std::move(socket)]() mutable { Connection::serve(*this, std::move(socket)); });
+  } catch (...) {
+    load.fetch_sub(1, std::memory_order_relaxed);
+    throw;
+  }
 }
 
 void Worker::give_away(std::size_t keep, Worker& other) {
