@@ -175,6 +175,10 @@ class PosixFileSystem final : public FileSystem {
 
 }  // namespace
 
+void drop_cached_pages(const File& file) noexcept {
+  (void)::posix_fadvise(file.descriptor(), 0, 0, POSIX_FADV_DONTNEED);
+}
+
 FileSystem& posix_file_system() noexcept {
   static PosixFileSystem instance;
   return instance;

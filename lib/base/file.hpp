@@ -70,6 +70,10 @@ struct Space {
   std::uint64_t free_bytes = 0;  ///< to this user
 };
 
+/// What is read next comes from the disk, as far as the system does as it is asked: pages that a sync could not write look as
+/// if they were there. Pages still to be written stay.
+void drop_cached_pages(const File& file) noexcept;
+
 class FileSystem {
  public:
   virtual ~FileSystem() = default;

@@ -37,6 +37,13 @@ StoredObject to_stored(std::uint32_t disk, std::string_view key, const volume::R
   return stored;
 }
 
+Result<void> append_removal(volume::Disk& on, const ObjectName& name, volume::Receipt* receipt) {
+  volume::Member member = new_member(name, {});
+  member.kind = volume::MemberKind::deleted;
+  TARN_CHECK(on.append(member, {}, receipt));
+  return {};
+}
+
 }  // namespace
 
 std::string volume_path(std::string_view directory, std::uint64_t volume) {
@@ -75,7 +82,9 @@ class LocalStore::Impl {
   }
 
   Result<void> load_buckets();
-  [[nodiscard]] Result<void> note_bucket(volume::Disk& on, const BucketInfo& bucket, volume::MemberKind kind) const;
+  enum class Wait : bool { no, as_the_bucket_does };
+  [[nodiscard]] Result<void> note_bucket(volume::Disk& on, const BucketInfo& bucket, volume::MemberKind kind,
+                                         Wait wait = Wait::as_the_bucket_does) const;
   [[nodiscard]] Result<bool> is_empty(std::string_view bucket) const;
   [[nodiscard]] Result<volume::Record> find(const volume::Disk& on, const ObjectName& name) const;
 
@@ -111,14 +120,14 @@ Result<void> LocalStore::Impl::load_buckets() {
   return {};
 }
 
-Result<void> LocalStore::Impl::note_bucket(volume::Disk& on, const BucketInfo& bucket, volume::MemberKind kind) const {
+Result<void> LocalStore::Impl::note_bucket(volume::Disk& on, const BucketInfo& bucket, volume::MemberKind kind, Wait wait) const {
   volume::Member member;
   member.kind = kind;
   member.name.bucket = bucket.name;
   member.modified_ns = bucket.created_ns;
   member.durability = bucket.durability;
   volume::Receipt receipt;
-  TARN_CHECK(on.append(member, {}, bucket.durability == Durability::sync ? &receipt : nullptr));
+  TARN_CHECK(on.append(member, {}, wait != Wait::no && bucket.durability == Durability::sync ? &receipt : nullptr));
   return on.wait_durable(receipt);
 }
 
@@ -222,7 +231,8 @@ Result<void> LocalStore::create_bucket(std::string_view bucket, std::int64_t cre
   for (std::size_t i = 0; i < impl_->disks.size(); ++i) {
     auto noted = impl_->note_bucket(*impl_->disks[i], info, volume::MemberKind::bucket_created);
     if (noted) continue;
-    while (i-- > 0) (void)impl_->note_bucket(*impl_->disks[i], info, volume::MemberKind::bucket_removed);  // else open() would complete it
+    // Else open() would complete it. On the last disk too: it may be the sync of its note that failed.
+    for (std::size_t k = 0; k <= i; ++k) (void)impl_->note_bucket(*impl_->disks[k], info, volume::MemberKind::bucket_removed, Impl::Wait::no);
     return noted;
   }
   const std::unique_lock lock(impl_->buckets_mutex);
@@ -246,6 +256,9 @@ Result<void> LocalStore::remove_bucket(std::string_view bucket) {
   TARN_TRY(const auto durability, impl_->durability_of(bucket));
   TARN_TRY(const bool empty, impl_->is_empty(bucket));
   if (!empty) return fail(ErrorCode::busy, "bucket " + std::string(bucket) + " is not empty; remove its objects first");
+  if (durability == Durability::sync) {  // no object may come back, and its bucket with it
+    for (const auto& disk : impl_->disks) TARN_CHECK(disk->settle());
+  }
   const BucketInfo info{std::string(bucket), base::now_ns(), durability};
   for (const auto& disk : impl_->disks) TARN_CHECK(impl_->note_bucket(*disk, info, volume::MemberKind::bucket_removed));
   const std::unique_lock lock(impl_->buckets_mutex);
@@ -299,16 +312,26 @@ Result<void> LocalStore::remove(std::uint32_t disk, const ObjectName& name, cons
   TARN_TRY(auto* const on, impl_->disk(disk));
   std::unique_lock guard(impl_->bucket_guard, std::defer_lock);
   if (version) guard.lock();  // whoever puts holds it shared: no version comes between the look and the removal
-  TARN_TRY(const auto record, impl_->find(*on, name));
-  if (version && record.checksum != *version)
-    return fail(ErrorCode::aborted, full_name(name) + " is another version than the one to be removed; it stays");
-  volume::Member member = new_member(name, {});
-  member.kind = volume::MemberKind::deleted;
   TARN_TRY(const auto durability, impl_->durability_of(name.bucket));
+  const auto record = impl_->find(*on, name);
+  if (!record) {
+    if (guard) guard.unlock();
+    // Somebody else's removal may be under way, or its sync have failed: "it is gone" is a promise as well.
+    if (record.error().code == ErrorCode::not_found && durability == Durability::sync) TARN_CHECK(on->settle());
+    return fail(record.error());
+  }
+  if (version && record->checksum != *version)
+    return fail(ErrorCode::aborted, full_name(name) + " is another version than the one to be removed; it stays");
   volume::Receipt receipt;
-  TARN_CHECK(on->append(member, {}, durability == Durability::sync ? &receipt : nullptr));
+  TARN_CHECK(append_removal(*on, name, durability == Durability::sync ? &receipt : nullptr));
   if (guard) guard.unlock();
   return on->wait_durable(receipt);
+}
+
+Result<void> LocalStore::withdraw(std::uint32_t disk, const ObjectName& name) {
+  TARN_TRY(auto* const on, impl_->disk(disk));
+  TARN_CHECK(impl_->find(*on, name));
+  return append_removal(*on, name, nullptr);
 }
 
 Result<StoredObject> LocalStore::find(std::uint32_t disk, const ObjectName& name) const {

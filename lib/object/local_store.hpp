@@ -92,6 +92,9 @@ class LocalStore {
                                                              std::uint64_t size_hint);
   /// @param version  as in ObjectService::remove. @cost with one: waits for the puts that are in their last step.
   [[nodiscard]] Result<void> remove(std::uint32_t disk, const ObjectName& name, const std::optional<Checksum>& version = std::nullopt);
+  /// Takes back a put that its caller has not acknowledged: as remove(), but works, without a wait, also on a disk whose syncs
+  /// fail. @errors not_found.
+  [[nodiscard]] Result<void> withdraw(std::uint32_t disk, const ObjectName& name);
   /// Index lookup. @errors not_found, bucket_not_found.
   [[nodiscard]] Result<StoredObject> find(std::uint32_t disk, const ObjectName& name) const;
   [[nodiscard]] Result<std::unique_ptr<ObjectReader>> open_reader(std::uint32_t disk, const ObjectName& name) const;

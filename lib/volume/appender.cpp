@@ -56,13 +56,14 @@ Result<void> SoloFile::finish() {
 }
 
 Appender::Appender(base::FileSystem& fs, std::string directory, const base::Uuid& disk, FileCache& cache, Pending& pending, const Start& start,
-                   std::uint64_t volume_bytes_max)
+                   std::uint64_t volume_bytes_max, std::function<void()> on_failed_sync)
     : fs_(fs),
       directory_(std::move(directory)),
       disk_(disk),
       volume_bytes_max_(volume_bytes_max),
       headroom_(fs, directory_),
-      names_([this] { return trouble_.watch_sync(fs_.sync_directory(directory_ + "/volumes")); }),
+      trouble_(std::move(on_failed_sync)),
+      names_([this] { return trouble_.watch_sync([this] { return fs_.sync_directory(directory_ + "/volumes"); }); }),
       cache_(cache),
       pending_(pending),
       next_volume_(start.next_volume),
@@ -88,16 +89,17 @@ Result<void> Appender::take_up(Lane& lane, std::uint64_t volume, std::uint64_t e
 }
 
 void Appender::use(Lane& lane, std::shared_ptr<base::File> file, std::uint64_t volume, std::uint64_t end) {
-  lane.file = std::move(file);
-  lane.sync = group_of(lane.file);
+  auto group = group_of(file);
+  cache_.put(volume, file);
+  lane.file = std::move(file);  // from here on nothing can fail: a lane is whole or has no file
+  lane.sync = std::move(group);
   lane.name_ticket = names_.note();
   lane.volume = volume;
   lane.end = end;
-  cache_.put(volume, lane.file);
 }
 
 std::shared_ptr<GroupSync> Appender::group_of(std::shared_ptr<base::File> file) {
-  return std::make_shared<GroupSync>([this, file = std::move(file)] { return trouble_.watch_sync(file->sync_data()); });
+  return std::make_shared<GroupSync>([this, file = std::move(file)] { return trouble_.watch_sync([&] { return file->sync_data(); }); });
 }
 
 /// What a crash has left beyond the number of lanes: nobody would ever write it.
@@ -172,7 +174,10 @@ Result<Record> Appender::write_member(Member& member, std::span<const std::byte>
   const Extent extent{lane->volume, lane->end + header.size(), data.size(), false};
   lane->end += header.size() + tar::padded(data.size());
   lane->grown = true;
-  if (receipt != nullptr) *receipt = {lane->sync, lane->sync->note(), lane->name_ticket};
+  if (receipt != nullptr) {
+    *receipt = {lane->sync, lane->sync->note(), lane->name_ticket};
+    receipts_.add(*receipt);
+  }
   Record record = to_record(member, extent);
   if (member.kind == MemberKind::bucket_created || member.kind == MemberKind::bucket_removed) {
     BucketChange change{member.name.bucket, member.sequence, std::nullopt, member.durability};
@@ -206,7 +211,7 @@ Result<Record> Appender::commit_solo(SoloFile& solo, Member& member, Receipt* re
   if (receipt != nullptr) {   // the data now, where nobody waits for it; wait_durable() has the header left
     TARN_CHECK(trouble_.syncs_work());
     TARN_TRY(const auto file, trouble_.watch(fs_.open(solo.temporary_path_, base::OpenMode::read_write)));
-    TARN_CHECK(trouble_.watch_sync(file->sync_data()));
+    TARN_CHECK(trouble_.watch_sync([&] { return file->sync_data(); }));
   }
   return trouble_.watch(name_solo(solo, member, receipt));
 }
@@ -214,7 +219,14 @@ Result<Record> Appender::commit_solo(SoloFile& solo, Member& member, Receipt* re
 Result<void> Appender::wait_durable(const Receipt& receipt) {
   if (!receipt.volume) return {};
   TARN_CHECK(receipt.volume->wait(receipt.volume_ticket));
-  return names_.wait(receipt.name_ticket);
+  TARN_CHECK(names_.wait(receipt.name_ticket));
+  receipts_.settle(receipt);
+  return {};
+}
+
+Result<void> Appender::settle() {
+  for (const Receipt& receipt : receipts_.waiting()) TARN_CHECK(wait_durable(receipt));
+  return trouble_.syncs_work();
 }
 
 Result<Record> Appender::name_solo(SoloFile& solo, Member& member, Receipt* receipt) {
@@ -232,6 +244,7 @@ Result<Record> Appender::name_solo(SoloFile& solo, Member& member, Receipt* rece
   if (receipt != nullptr) {
     *receipt = {group_of(std::move(file)), 0, names_.note()};
     receipt->volume_ticket = receipt->volume->note();
+    receipts_.add(*receipt);
   }
   Record record = to_record(member, Extent{solo.volume_, solo.data_offset_, member.size_bytes, true});
   pending_.insert(Change{index_key(member.name.bucket, member.name.key), member.sequence, record, receipt != nullptr});
@@ -265,31 +278,32 @@ void Appender::note_unsynced(std::uint64_t volume) {
 Result<void> Appender::sync() {
   const std::lock_guard lock(sync_mutex_);
   TARN_CHECK(trouble_.syncs_work());
-  return sync_files();
+  TARN_CHECK(sync_files());
+  return trouble_.syncs_work();  // one that a writer had begun before may have failed meanwhile, and left nothing for this one to fail at
 }
 
 Result<void> Appender::sync_files() {
-  std::vector<std::shared_ptr<const base::File>> files;
   std::vector<std::uint64_t> volumes;
   for (Lane& lane : lanes_) {
     const std::lock_guard lock(lane.mutex);
     if (lane.file && lane.end > 0) volumes.push_back(lane.volume);
   }
+  std::size_t noted = 0;
   {  // after the lanes: what one of them has left by now is noted here
     const std::lock_guard lock(unsynced_mutex_);
+    noted = unsynced_.size();
     volumes.insert(volumes.end(), unsynced_.begin(), unsynced_.end());
-    unsynced_.clear();
   }
   for (const std::uint64_t volume : volumes) {
-    auto file = fs_.open(volume_file_path(directory_, volume), base::OpenMode::read_write);
+    const auto file = fs_.open(volume_file_path(directory_, volume), base::OpenMode::read_write);
     if (!file && file.error().code == ErrorCode::not_found) continue;  // removed since
-    auto synced = file ? trouble_.watch_sync((*file)->sync_data()) : trouble_.watch(Result<void>(fail(file.error())));
-    if (synced) continue;
-    const std::lock_guard lock(unsynced_mutex_);
-    unsynced_.insert(unsynced_.end(), volumes.begin(), volumes.end());
-    return synced;
+    if (!file) return trouble_.watch(Result<void>(fail(file.error())));
+    TARN_CHECK(trouble_.watch_sync([&] { return (*file)->sync_data(); }));
   }
-  return trouble_.watch_sync(fs_.sync_directory(directory_ + "/volumes"));
+  TARN_CHECK(trouble_.watch_sync([&] { return fs_.sync_directory(directory_ + "/volumes"); }));
+  const std::lock_guard lock(unsynced_mutex_);
+  unsynced_.erase(unsynced_.begin(), unsynced_.begin() + static_cast<std::ptrdiff_t>(noted));
+  return {};
 }
 
 void Appender::close() {

@@ -28,6 +28,7 @@
 #include "volume/index.hpp"
 #include "volume/member.hpp"
 #include "volume/pending.hpp"
+#include "volume/receipts.hpp"
 #include "volume/write_trouble.hpp"
 
 namespace tarn::volume {
@@ -65,13 +66,6 @@ class SoloFile {
   bool finished_ = false, committed_ = false;
 };
 
-/// What must be synced so that a change is on stable storage. Empty: nothing.
-struct Receipt {
-  std::shared_ptr<GroupSync> volume;
-  std::uint64_t volume_ticket = 0;
-  std::uint64_t name_ticket = 0;  ///< of the volume's entry in its directory
-};
-
 class Appender {
  public:
   /// Where recovery found that writing goes on: in as many open volumes as there are lanes, those with the most room;
@@ -82,8 +76,9 @@ class Appender {
     std::map<std::uint64_t, std::uint64_t> open_volumes;  ///< volume -> end of its last member
     std::vector<std::uint64_t> unsynced;                  ///< what a killed process wrote may be in memory only
   };
+  /// @param on_failed_sync  called once, by the thread that meets the first sync that fails; must not throw.
   Appender(base::FileSystem& fs, std::string directory, const base::Uuid& disk, FileCache& cache, Pending& pending, const Start& start,
-           std::uint64_t volume_bytes_max);
+           std::uint64_t volume_bytes_max, std::function<void()> on_failed_sync = {});
 
   /// Writes a member into a shared volume; fills in its sequence. The change is pending when it returns.
   /// @param receipt  of a bucket with durability sync: filled in for wait_durable(). nullptr: of another.
@@ -100,6 +95,9 @@ class Appender {
   /// Blocks until the change is on stable storage, together with all that wait at the time.
   /// @errors those of the sync: the change can be seen, but is not sure to be there after a loss of power. It is not tried again.
   [[nodiscard]] Result<void> wait_durable(const Receipt& receipt);
+  /// Blocks until every change with a receipt that can be seen by now is on stable storage: what has been seen can be relied on.
+  /// @errors those of every sync that failed since the disk was opened.
+  [[nodiscard]] Result<void> settle();
 
   struct Cut {
     std::map<std::uint64_t, VolumeState> volumes;  ///< shared volumes that have grown or were sealed since the last cut
@@ -156,13 +154,14 @@ class Appender {
   GroupSync names_;  // the directory of the volumes
   FileCache& cache_;
   Pending& pending_;
+  Receipts receipts_;
   std::atomic<std::uint64_t> next_volume_;
   std::atomic<std::uint64_t> sequence_;
   std::array<Lane, kLanes> lanes_;
-  std::mutex solo_mutex_;      // invariant 2; locked after the lanes'
-  std::mutex sync_mutex_;      // one sync() at a time: one that finds nothing to do must not return before the other has done it
-  std::mutex unsynced_mutex_;  // guards unsynced_
-  std::vector<std::uint64_t> unsynced_;
+  std::mutex solo_mutex_;                // invariant 2; locked after the lanes'
+  std::mutex sync_mutex_;                // one sync() at a time: one that finds nothing to do must not return before the other has done it
+  std::mutex unsynced_mutex_;            // guards unsynced_
+  std::vector<std::uint64_t> unsynced_;  // grows at its end; only sync() takes away
 };
 
 }  // namespace tarn::volume

@@ -27,7 +27,7 @@ Result<std::unique_ptr<Disk>> Disk::open(base::FileSystem& fs, const std::string
   const std::string index_path = disk->directory_->index_path();
   TARN_TRY(const bool had_index, fs.exists(index_path));
   // A rebuild does not even look at the old index; nor is one believed whose pages may be of different times, after a
-  // loss of power. One that is not complete is new, or what an interrupted rebuild has left.
+  // loss of power or where a sync has failed. One that is not complete is new, or what an interrupted rebuild has left.
   const bool power_lost = !disk->directory_->trustworthy();
   TARN_CHECK(disk->open_index(options.rebuild || power_lost));
   TARN_TRY(const bool complete, disk->index_->complete());
@@ -35,10 +35,11 @@ Result<std::unique_ptr<Disk>> Disk::open(base::FileSystem& fs, const std::string
   const RecoveryOptions recovery{!complete, power_lost, !disk->directory_->was_clean(), options.progress};
   TARN_TRY(auto recovered, recover(fs, disk->path(), disk->identity().id, *disk->index_, recovery));
   disk->rebuilt_ = recovery.rebuild && (had_index || recovered.members > 0);
+  if (power_lost) TARN_CHECK(disk->directory_->set_trustworthy(true));
   disk->found_troubles_ = std::move(recovered.troubles);
   disk->cache_ = std::make_unique<FileCache>(fs, disk->path(), open_files_max());
-  disk->appender_ =
-      std::make_unique<Appender>(fs, disk->path(), disk->identity().id, *disk->cache_, disk->pending_, recovered.start, options.volume_bytes_max);
+  disk->appender_ = std::make_unique<Appender>(fs, disk->path(), disk->identity().id, *disk->cache_, disk->pending_, recovered.start,
+                                               options.volume_bytes_max, [raw = disk.get()] { raw->distrust(); });
   disk->verified_ = std::make_unique<std::array<std::atomic<std::uint64_t>, kVerifiedSlots>>();
   disk->committer_ = std::make_unique<Committer>(*disk->index_, *disk->appender_, disk->pending_,
                                                  [raw = disk.get()](std::uint64_t volume) { raw->remove_volume(volume); });
@@ -97,6 +98,15 @@ void Disk::remove_volume(std::uint64_t volume) {
   const auto removed = fs_.remove(volume_file_path(path(), volume));
   cache_->drop(volume);  // after its name: a reader that looks for it now does not bring it back
   if (!removed && removed.error().code != ErrorCode::not_found) base::log_warn(removed.error().message);
+}
+
+/// A sync has failed: the next open() is to believe what the disk holds, not what the page cache does.
+void Disk::distrust() noexcept {
+  try {
+    if (const auto noted = directory_->set_trustworthy(false); !noted) base::log_error(noted.error().message);
+  } catch (const std::exception& error) {
+    base::log_error(error.what());
+  }
 }
 
 void Disk::note_verified(std::uint64_t sequence) const noexcept {

@@ -65,6 +65,8 @@ class Disk {
   [[nodiscard]] Result<Record> commit_solo(SoloFile& solo, Member& member, Receipt* receipt = nullptr);
   /// As Appender::wait_durable.
   [[nodiscard]] Result<void> wait_durable(const Receipt& receipt) { return appender_->wait_durable(receipt); }
+  /// As Appender::settle.
+  [[nodiscard]] Result<void> settle() { return appender_->settle(); }
 
   /// @return nullopt: no such object.
   [[nodiscard]] Result<std::optional<Record>> find(std::string_view bucket, std::string_view key) const;
@@ -87,6 +89,7 @@ class Disk {
   explicit Disk(base::FileSystem& fs) : fs_(fs) {}
   [[nodiscard]] Result<void> open_index(bool anew);
   void remove_volume(std::uint64_t volume);
+  void distrust() noexcept;
 
   base::FileSystem& fs_;
   std::unique_ptr<DiskDirectory> directory_;

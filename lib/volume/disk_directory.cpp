@@ -88,26 +88,33 @@ Result<void> DiskDirectory::take_lock() {
   const auto boot = base::json_string(last, "boot");
   const bool same_boot = boot && !boot->empty() && *boot == boot_id(fs_);
   was_clean_ = base::json_bool(last, "clean").value_or(false);
-  trustworthy_ = same_boot || was_clean_;
-  return write_lock_text(false);
+  trustworthy_ = was_clean_ || (same_boot && base::json_bool(last, "trustworthy").value_or(true));
+  return write_lock_text(false, trustworthy_);
 }
 
-Result<void> DiskDirectory::write_lock_text(bool clean) {
+Result<void> DiskDirectory::write_lock_text(bool clean, bool trustworthy) {
   base::JsonObject state;
   state["pid"] = static_cast<std::uint64_t>(::getpid());
   state["host"] = base::host_name();
   state["boot"] = boot_id(fs_);
   state["clean"] = clean;
+  state["trustworthy"] = trustworthy;
   std::string text = base::pretty_json(state);
   text.resize(std::max<std::size_t>(text.size(), 511), ' ');  // one write of one length: never a mix of two texts
   text += '\n';
+  const std::lock_guard lock(text_mutex_);
   TARN_CHECK(lock_->write_at(0, std::as_bytes(std::span(text.data(), text.size()))));
   TARN_CHECK(lock_->truncate(text.size()));
   return lock_->sync_data();
 }
 
 Result<void> DiskDirectory::mark_clean() {
-  return write_lock_text(true);
+  return write_lock_text(true, true);
+}
+
+Result<void> DiskDirectory::set_trustworthy(bool trustworthy) {
+  trustworthy_ = trustworthy;
+  return write_lock_text(false, trustworthy);
 }
 
 Result<void> DiskDirectory::load_or_make_identity(std::uint64_t weight, bool create) {
@@ -122,12 +129,12 @@ Result<void> DiskDirectory::load_or_make_identity(std::uint64_t weight, bool cre
       TARN_TRY(const auto space, fs_.space(path_));
       identity_.weight = std::max<std::uint64_t>(1, space.capacity_bytes);
     }
-    TARN_CHECK(write_identity());
+    // Before the identity: a disk that has one has a name that lasts.
     const std::string parent = std::filesystem::path(path_).parent_path().string();
     auto named = fs_.sync_directory(parent);
     if (!named && named.error().code != ErrorCode::denied) return named;
     if (!named) base::log_warn(named.error().message + "; a loss of power in the next seconds may take the new disk with it");
-    return {};
+    return write_identity();
   }
   if (!text) return fail(text.error());
   const auto json = base::parse_json(*text, file);

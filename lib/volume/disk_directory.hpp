@@ -8,8 +8,10 @@
 //   <dir>/index/      LMDB
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <string>
 
 #include <tarn/result.hpp>
@@ -46,8 +48,11 @@ class DiskDirectory {
   [[nodiscard]] Result<void> set_store(const base::Uuid& store_id, const DiskSet& store_disks = {});
 
   /// Whether what the last user wrote can be trusted to be there: it closed cleanly, or the machine has not been
-  /// restarted since (then the page cache kept what a killed process wrote).
+  /// restarted since (then the page cache kept what a killed process wrote), and no sync of it has failed. Until
+  /// set_trustworthy(true), also for the next open(): a recovery that was interrupted begins anew.
   [[nodiscard]] bool trustworthy() const noexcept { return trustworthy_; }
+  /// True: all volumes have been read and verified. False: a sync has failed, so what can be read may not be on the disk.
+  [[nodiscard]] Result<void> set_trustworthy(bool trustworthy);
   /// Whether the last user closed it, with everything on stable storage.
   [[nodiscard]] bool was_clean() const noexcept { return was_clean_; }
   /// Says so for the next open(): everything is on stable storage.
@@ -56,15 +61,16 @@ class DiskDirectory {
  private:
   DiskDirectory(base::FileSystem& fs, std::string path) : fs_(fs), path_(std::move(path)) {}
   [[nodiscard]] Result<void> take_lock();
-  [[nodiscard]] Result<void> write_lock_text(bool clean);
+  [[nodiscard]] Result<void> write_lock_text(bool clean, bool trustworthy);
   [[nodiscard]] Result<void> load_or_make_identity(std::uint64_t weight, bool create);
   [[nodiscard]] Result<void> write_identity();
 
   base::FileSystem& fs_;
   std::string path_;
   std::unique_ptr<base::File> lock_;
+  std::mutex text_mutex_;  // guards the text in lock_
   DiskIdentity identity_;
-  bool trustworthy_ = true;
+  std::atomic<bool> trustworthy_{true};
   bool was_clean_ = false;
 };
 

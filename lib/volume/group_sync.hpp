@@ -35,7 +35,8 @@ class GroupSync {
   std::condition_variable done_;
   std::uint64_t synced_ = 0;  // tickets up to this one are on stable storage
   bool running_ = false;
-  std::optional<Error> failed_;
+  bool failed_ = false;
+  std::optional<Error> failure_;  // its reason, when there was memory for it
 };
 
 }  // namespace tarn::volume

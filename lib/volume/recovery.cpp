@@ -90,6 +90,7 @@ class Recovery {
     if (is_known && known->second.kind != VolumeKind::open) return {};
     TARN_TRY(const auto file, fs_.open(path(volume), base::OpenMode::read_write));
     TARN_TRY(const std::uint64_t file_bytes, file->size());
+    if (options_.verify_data) base::drop_cached_pages(*file);
     const std::uint64_t begin = is_known ? known->second.indexed_bytes : 0;
     if (file_bytes < begin) {
       trouble(volume, "is " + std::to_string(begin - file_bytes) + " bytes shorter than the index says; objects in its end cannot be read");

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <chrono>
 #include <filesystem>
 #include <map>
 #include <mutex>
@@ -14,6 +15,8 @@
 
 #include "store_fixture.hpp"
 #include "support/forwarding_file_system.hpp"
+#include "volume/disk.hpp"
+#include "volume/disk_directory.hpp"
 
 using namespace tarn;
 using namespace tarn::object;
@@ -268,4 +271,81 @@ TEST_CASE("LocalStore.flush: also what a killed process has left in memory", "[o
   REQUIRE(store);
   REQUIRE((*store)->flush());
   CHECK(fs.volume_syncs >= volumes);
+}
+
+TEST_CASE("LocalStore.remove: that a key of a `sync` bucket is gone is said only when its removal is on stable storage",
+          "[object][durability][threads]") {
+  const TemporaryDirectory directory;
+  SyncingFileSystem fs;
+  const auto store = open_on(fs, directory.file("a"));
+  put(*store, "k", "value");
+  const int before = fs.volume_syncs;
+  fs.waits_for = fs.written + 2;  // the sync of the first removal ends when one member more is written
+  std::thread first([&] { CHECK(store->remove(0, {"bucket", "k"})); });
+  while (store->find(0, {"bucket", "k"})) std::this_thread::yield();
+  std::thread release([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));  // long enough for a second removal that does not wait
+    CHECK(store->put(0, {"plain", "k"}, bytes_of("x"), {}));
+  });
+  const auto second = store->remove(0, {"bucket", "k"});
+  CHECK(fs.volume_syncs > before);
+  CHECK(second.error().code == ErrorCode::not_found);
+  first.join();
+  release.join();
+  const int after = fs.volume_syncs;
+  CHECK(store->remove(0, {"bucket", "k"}).error().code == ErrorCode::not_found);
+  CHECK(fs.volume_syncs == after);  // nothing is under way
+}
+
+TEST_CASE("LocalStore.remove: after a sync that failed nothing is said to be gone", "[object][durability][faults]") {
+  const TemporaryDirectory directory;
+  SyncingFileSystem fs;
+  const auto store = open_on(fs, directory.file("a"));
+  put(*store, "k", "value");
+  fs.broken = true;
+  REQUIRE(store->remove(0, {"bucket", "k"}).error().code == ErrorCode::io);
+  fs.broken = false;
+  CHECK(store->remove(0, {"bucket", "k"}).error().code == ErrorCode::io);  // gone, and perhaps not after a loss of power
+  CHECK(store->remove(0, {"bucket", "k"}, Checksum{}).error().code == ErrorCode::io);
+  CHECK(store->remove_bucket("bucket").error().code == ErrorCode::io);
+  CHECK(store->remove(0, {"plain", "none"}).error().code == ErrorCode::not_found);
+}
+
+TEST_CASE("open: after a sync that failed the page cache is not believed, and that is not forgotten by an open that was interrupted",
+          "[object][durability][faults]") {
+  const TemporaryDirectory directory;
+  const std::string disk = directory.file("a");
+  {
+    SyncingFileSystem fs;
+    const auto store = open_on(fs, disk);
+    put(*store, "k", "value");
+    fs.broken = true;
+    REQUIRE_FALSE(store->put(0, {"bucket", "k"}, bytes_of("new"), {}));
+  }
+  {  // one that ends before it has read the volumes
+    const auto directory_only = volume::DiskDirectory::open(base::posix_file_system(), disk, 0);
+    REQUIRE(directory_only);
+    CHECK_FALSE((*directory_only)->trustworthy());
+  }
+  {
+    const auto opened = volume::Disk::open(base::posix_file_system(), disk, {});
+    REQUIRE(opened);
+    CHECK((*opened)->rebuilt());
+  }
+  const auto opened = volume::Disk::open(base::posix_file_system(), disk, {});
+  REQUIRE(opened);
+  CHECK_FALSE((*opened)->rebuilt());
+}
+
+TEST_CASE("LocalStore.create_bucket: one that failed for a sync is not there after a reopening", "[object][durability][faults]") {
+  const TemporaryDirectory directory;
+  SyncingFileSystem fs;
+  {
+    const auto store = open_on(fs, directory.file("a"));
+    fs.broken = true;
+    CHECK_FALSE(store->create_bucket("late", 1, {Durability::sync}));
+    CHECK_FALSE(store->has_bucket("late"));
+    fs.broken = false;
+  }
+  CHECK_FALSE(open_on(fs, directory.file("a"))->has_bucket("late"));
 }

@@ -6,7 +6,9 @@
 #include <thread>
 #include <vector>
 
+#include "support/allocations.hpp"
 #include "volume/group_sync.hpp"
+#include "volume/write_trouble.hpp"
 
 using namespace tarn;
 using namespace tarn::volume;
@@ -78,4 +80,33 @@ TEST_CASE("GroupSync: a sync that failed fails all that it was for, is never tri
   CHECK(group.wait(group.note()).error().message == "fdatasync: broken");
   CHECK(group.wait(before));
   CHECK(disk.begun == 2);
+}
+
+TEST_CASE("GroupSync: a sync that throws counts as failed, and nobody waits for it for ever", "[volume][durability]") {
+  bool throws = true;
+  GroupSync group([&]() -> Result<void> {
+    if (throws) throw 1;  // not even a std::exception
+    return {};
+  });
+  CHECK(group.wait(group.note()).error().code == ErrorCode::io);
+  throws = false;
+  CHECK_FALSE(group.wait(group.note()));
+}
+
+TEST_CASE("WriteTrouble: a failed sync is remembered although there was no memory for its text", "[volume][durability]") {
+  int told = 0;
+  WriteTrouble trouble([&] { ++told; });
+  Result<void> outcome = fail(ErrorCode::io, std::string(1000, 'x'));
+  SECTION("in the note") {
+    const tests::FailingAllocation failing(0);
+    CHECK_THROWS_AS((void)trouble.watch_sync([&] { return std::move(outcome); }), std::bad_alloc);
+  }
+  SECTION("in the sync") {
+    CHECK_THROWS_AS((void)trouble.watch_sync([]() -> Result<void> { throw std::bad_alloc(); }), std::bad_alloc);
+  }
+  CHECK(trouble.syncs_work().error().code == ErrorCode::io);
+  CHECK_FALSE(trouble.watch_sync([] { return Result<void>(fail(ErrorCode::io, "again")); }));
+  CHECK(trouble.watch_sync([] { return Result<void>(); }));
+  CHECK_FALSE(trouble.syncs_work());
+  CHECK(told == 1);
 }
