@@ -52,12 +52,7 @@ Result<void> publish(DsortJob& job, const ShardPlan& plan, Writers& writers) {
   job.tell("publish", 0, job.report.shards);
   std::size_t begun = 0;
   auto common = job.collectives().agree(guarded("dsort", [&]() -> Result<void> {
-    while (begun < writers.size()) {
-      auto committed = writers[begun++]->commit();
-      if (committed) continue;
-      --begun;
-      return fail(std::move(committed).error());
-    }
+    while (begun < writers.size()) TARN_CHECK(writers[begun++]->commit());
     return {};
   }));
   if (common) {  // nothing may fail from here on
@@ -67,10 +62,10 @@ Result<void> publish(DsortJob& job, const ShardPlan& plan, Writers& writers) {
     });
     return common;
   }
-  // The last one too if it threw: it may have had its name by then.
+  // The last one too: if it threw, or its sync failed, it may have its name. No such object was there before.
   for (std::size_t i = 0; i < begun; ++i)
     (void)guarded("dsort", [&] {
-      return job.context.store->remove(plan.shards[i].disk, {job.output_bucket, job.output.name(plan.shards[i].number)});
+      return job.context.store->withdraw(plan.shards[i].disk, {job.output_bucket, job.output.name(plan.shards[i].number)});
     });
   return common;
 }

@@ -97,6 +97,27 @@ TEST_CASE("dsort: no space or a failed rename on one rank: all ranks stop, nothi
     }
 }
 
+TEST_CASE("dsort: a sync that fails on one rank while shards of a `sync` bucket are published takes all of them back", "[dsort]") {
+  for (const int good_syncs : {0, 1, 2, 3}) {  // two for each shard: its data, before it has its name, and its header
+    INFO("good syncs " << good_syncs);
+    FailingFileSystem files;
+    DsortWorld world(3, 1, &files);
+    world.put_all("input", make_shards(12, 6, 100, 60'000));
+    for (auto& store : world.stores) REQUIRE(store->create_bucket("output", 1, {Durability::sync}));
+    DsortSpec spec = shuffle_spec();
+    spec.shard_size_bytes = 1'200'000;
+    spec.output_template = "s-%d.tar";
+    files.syncs_left = good_syncs;
+    const auto failed = world.dsort(spec);
+    files.syncs_left = INT64_MAX;
+    if (failed) continue;  // the last rank happened to be home of fewer shards
+    CHECK(failed.error().code == ErrorCode::io);
+    CHECK(failed.error().rank == 2);
+    CHECK(world.objects("output").empty());
+    CHECK(world.temporary_files() == 0);
+  }
+}
+
 TEST_CASE("dsort: stops when asked to, in any phase", "[dsort]") {
   DsortWorld world(3);
   world.put_all("input", make_shards(9, 6, 30));
