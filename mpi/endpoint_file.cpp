@@ -83,19 +83,30 @@ Result<EndpointFile> EndpointFile::claim(const std::string& path) {
   return file;
 }
 
-Result<void> EndpointFile::lock_present() {
-  if (locked_ && same_file(*locked_, path_)) return {};
+Result<bool> EndpointFile::lock_present() {
+  if (locked_ && same_file(*locked_, path_)) return true;
   // For writing: NFS gives an exclusive lock on nothing less.
   auto& fs = base::posix_file_system();
   auto present = fs.open(path_, base::OpenMode::read_write);
   if (!present && present.error().code == ErrorCode::denied) present = fs.open(path_, base::OpenMode::read);
-  if (!present && present.error().code == ErrorCode::not_found) return {};
+  if (!present && present.error().code == ErrorCode::not_found) return false;
   if (!present) return fail(std::move(present).error());
   if (::flock((*present)->descriptor(), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)
     return fail(ErrorCode::busy, path_ + ": is the endpoint file of a running store" + store_named_in(path_) +
                                      "; end that one, or give this one another file (--endpoint-file)");
   locked_ = std::move(*present);
-  return {};
+  return true;
+}
+
+Result<void> EndpointFile::put_in_place(const std::string& temporary) {
+  auto& fs = base::posix_file_system();
+  while (true) {
+    TARN_TRY(const bool present, lock_present());  // what came since the claim, too
+    if (present) return fs.rename(temporary, path_);
+    // No file: of several stores that come here at once, one can make it.
+    if (::link(temporary.c_str(), path_.c_str()) == 0) return fs.remove(temporary);
+    if (errno != EEXIST) return fs.rename(temporary, path_);  // a file system without links
+  }
 }
 
 Result<void> EndpointFile::write(const placement::StoreMap& map, const Secrets& secrets) {
@@ -108,8 +119,7 @@ Result<void> EndpointFile::write(const placement::StoreMap& map, const Secrets& 
     const std::string text = endpoint_text(map, secrets);
     TARN_CHECK(file->write_at(0, std::as_bytes(std::span(text.data(), text.size()))));
     TARN_CHECK(file->sync_data());
-    TARN_CHECK(lock_present());  // what came since the claim
-    TARN_CHECK(fs.rename(temporary, path_));
+    TARN_CHECK(put_in_place(temporary));
     return file;
   };
   auto made = make();

@@ -42,8 +42,10 @@ class EndpointFile {
 
  private:
   explicit EndpointFile(std::string path) : path_(std::move(path)) {}
-  /// Locks the file that lies there now, if any.
-  [[nodiscard]] Result<void> lock_present();
+  /// Locks the file that lies there now. @return false: there is none. @errors busy.
+  [[nodiscard]] Result<bool> lock_present();
+  /// Gives the finished, locked file its name. @errors busy: another store was faster.
+  [[nodiscard]] Result<void> put_in_place(const std::string& temporary);
 
   std::string path_;
   std::unique_ptr<base::File> locked_;  // an earlier store's, then ours

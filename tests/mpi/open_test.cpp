@@ -1,5 +1,8 @@
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <chrono>
 #include <cstdio>
@@ -292,6 +295,41 @@ TEST_CASE("EndpointFile: what lies under the name is opened for writing, as the 
   const base::UniqueFd writer(in_time ? -1 : ::open(path.c_str(), O_WRONLY | O_NONBLOCK | O_CLOEXEC));  // ends its wait
   CHECK(in_time);
   CHECK(claimed.get() == "");
+}
+
+TEST_CASE("EndpointFile: of two stores that start at once one gets the name, the other is told", "[open]") {
+  SharedDirectory directory;
+  if (world_rank() != 0) return;
+  const std::string path = directory.path() + "/endpoint.json";
+  for (int round = 0; round < 100; ++round) {
+    int start[2], end[2];
+    REQUIRE((::pipe(start) == 0 && ::pipe(end) == 0));
+    pid_t children[2];
+    for (pid_t& child : children) {
+      child = ::fork();
+      REQUIRE(child >= 0);
+      if (child != 0) continue;
+      char byte = 0;
+      ::close(start[1]);
+      ::close(end[1]);
+      (void)!::read(start[0], &byte, 1);  // until the parent closes its end
+      auto file = mpi::EndpointFile::claim(path);
+      const auto written = file ? file->write({}, {}) : Result<void>(fail(file.error()));
+      const bool told = !written && written.error().code == ErrorCode::busy;
+      pollfd ended{end[0], POLLIN, 0};
+      if (written) ::poll(&ended, 1, 20'000);  // it keeps the name while the other tries
+      ::_exit(written ? 0 : told ? 1 : 2);
+    }
+    for (const int fd : {start[0], start[1], end[0]}) ::close(fd);
+    int status = 0;
+    const pid_t first = ::wait(&status);  // the one that was refused
+    CHECK((first == children[0] || first == children[1]));
+    CHECK(WEXITSTATUS(status) == 1);
+    ::close(end[1]);
+    REQUIRE(::waitpid(first == children[0] ? children[1] : children[0], &status, 0) > 0);
+    CHECK(WEXITSTATUS(status) == 0);
+    REQUIRE(fs::remove(path));
+  }
 }
 
 TEST_CASE("open: the endpoint file of a store that is open is refused before a disk is made; a stale one is replaced", "[open]") {
