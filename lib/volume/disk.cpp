@@ -3,9 +3,11 @@
 #include <sys/resource.h>
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 #include "base/error.hpp"
+#include "base/limits.hpp"
 #include "base/log.hpp"
 
 namespace tarn::volume {
@@ -87,6 +89,18 @@ Result<std::optional<Record>> Disk::find(std::string_view bucket, std::string_vi
   const std::string joined = index_key(bucket, key);
   if (auto change = pending_.find(joined)) return std::move(change->record);
   return index_->find(joined);
+}
+
+std::optional<BriefRecord> Disk::find_brief(std::string_view bucket, std::string_view key) const {
+  std::array<char, limits::kBucketNameBytesMax + 1 + limits::kKeyBytesMax> joined;  // as index_key()
+  const std::size_t size = bucket.size() + 1 + key.size();
+  if (size > joined.size()) return std::nullopt;
+  char* const nul = std::copy(bucket.begin(), bucket.end(), joined.data());
+  *nul = '\0';
+  std::copy(key.begin(), key.end(), nul + 1);
+  const std::string_view text(joined.data(), size);
+  if (pending_.holds(text)) return std::nullopt;
+  return index_->find_brief(text);
 }
 
 Result<void> Disk::scan(std::string_view from, const Index::Visitor& visit) {

@@ -70,6 +70,8 @@ class Disk {
 
   /// @return nullopt: no such object.
   [[nodiscard]] Result<std::optional<Record>> find(std::string_view bucket, std::string_view key) const;
+  /// The same for the fast path of readers, without an allocation. @return nullopt also where find() must tell.
+  [[nodiscard]] std::optional<BriefRecord> find_brief(std::string_view bucket, std::string_view key) const;
   /// Index::scan over everything acknowledged so far. @cost also an index commit when something is pending.
   [[nodiscard]] Result<void> scan(std::string_view from, const Index::Visitor& visit);
   [[nodiscard]] Result<std::vector<BucketInfo>> buckets() const { return index_->buckets(); }
@@ -79,6 +81,9 @@ class Disk {
   /// Remembers, for a bounded number of objects, that the bytes of this version matched their checksum since open().
   void note_verified(std::uint64_t sequence) const noexcept;
   [[nodiscard]] bool verified(std::uint64_t sequence) const noexcept;
+  /// note_verified() will follow soon: the slot is on its way into the cache meanwhile (it is one of 512 KiB, and a store that
+  /// misses holds up the next atomic operation).
+  void expect_verified(std::uint64_t sequence) const noexcept { __builtin_prefetch(&(*verified_)[sequence % kVerifiedSlots], 1); }
 
   [[nodiscard]] Result<void> commit() { return committer_->commit_all(); }
   [[nodiscard]] Result<void> flush();

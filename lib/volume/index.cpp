@@ -382,6 +382,13 @@ Result<std::optional<Record>> Index::find(std::string_view key) const {
   return record;
 }
 
+std::optional<BriefRecord> Index::find_brief(std::string_view key) const {
+  const Impl::ReadTxn txn(*impl_);
+  std::span<const std::byte> value;
+  const int rc = txn.error() != 0 ? txn.error() : impl_->trie.get(txn.get(), key, value);
+  return rc == 0 ? decode_brief(value) : std::nullopt;
+}
+
 Result<void> Index::scan(std::string_view from, const Visitor& visit) const {
   const Impl::ReadTxn txn(*impl_);
   const int rc = txn.error() != 0 ? txn.error() : impl_->trie.scan(txn.get(), from, visit);

@@ -66,6 +66,8 @@ class Index {
 
   /// @return nullopt: no such key. @cost one tree descent, no system call. @errors corrupt, busy (too many readers).
   [[nodiscard]] Result<std::optional<Record>> find(std::string_view key) const;
+  /// The same without an allocation. @return nullopt also where find() must tell: damage, errors, several extents.
+  [[nodiscard]] std::optional<BriefRecord> find_brief(std::string_view key) const;
   /// Visits keys >= from in byte order, in one snapshot. Values are only valid in the call.
   /// Keep it short: pages that were freed meanwhile cannot be reused until it ends.
   using Visitor = KeyVisitor;

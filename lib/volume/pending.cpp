@@ -38,6 +38,13 @@ std::optional<Change> Pending::find(std::string_view key) const {
   return std::nullopt;
 }
 
+bool Pending::holds(std::string_view key) const {
+  if (unclear_.load() == 0) return false;
+  const Shard& shard = shard_of(key);
+  const std::lock_guard lock(shard.mutex);
+  return shard.active.contains(key) || shard.committing.contains(key);
+}
+
 void Pending::swap() {
   for (Shard& shard : shards_) {
     const std::lock_guard lock(shard.mutex);

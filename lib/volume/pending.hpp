@@ -28,6 +28,8 @@ class Pending {
   void insert(Change change);
   /// @return nullopt: nothing known here; a Change without record: removed.
   [[nodiscard]] std::optional<Change> find(std::string_view key) const;
+  /// Whether find() would know of the key.
+  [[nodiscard]] bool holds(std::string_view key) const;
   [[nodiscard]] std::size_t size() const noexcept { return size_.load(std::memory_order_relaxed); }
 
   /// Moves active to committing, which must be empty.

@@ -53,6 +53,13 @@ struct Reader {
     rest = rest.subspan(size);
     return bytes;
   }
+  Extent extent() noexcept {
+    const std::uint64_t volume = number();
+    Extent extent{volume >> 1, 0, 0, (volume & 1) != 0};
+    extent.offset = number();
+    extent.length_bytes = number();
+    return extent;
+  }
 };
 
 }  // namespace
@@ -115,14 +122,27 @@ std::optional<Record> decode_record(std::span<const std::byte> value) {
     record.user_metadata.emplace(name, reader.text());
   }
   for (std::uint64_t i = 0, count = reader.number(); i < count && !reader.failed; ++i) {
-    const std::uint64_t volume = reader.number();
-    Extent extent{volume >> 1, 0, 0, (volume & 1) != 0};
-    extent.offset = reader.number();
-    extent.length_bytes = reader.number();
-    record.extents.push_back(extent);
+    record.extents.push_back(reader.extent());
   }
   if (reader.failed || !reader.rest.empty()) return std::nullopt;
   return record;
+}
+
+std::optional<BriefRecord> decode_brief(std::span<const std::byte> value) noexcept {
+  if (value.empty() || value.front() != kObjectForm) return std::nullopt;
+  Reader reader{value.subspan(1)};
+  BriefRecord brief;
+  brief.sequence = reader.number();
+  brief.size_bytes = reader.number();
+  const auto checksum = reader.raw(brief.checksum.size());
+  if (!reader.failed) std::memcpy(brief.checksum.data(), checksum.data(), checksum.size());
+  (void)reader.number();  // modified
+  (void)reader.text();    // content type
+  for (std::uint64_t texts = 2 * reader.number(); texts > 0 && !reader.failed; --texts) (void)reader.text();
+  const std::uint64_t extents = reader.number();
+  if (extents == 1) brief.extent = reader.extent();
+  if (reader.failed || !reader.rest.empty() || extents > 1) return std::nullopt;
+  return brief;
 }
 
 std::optional<std::uint64_t> decode_sequence(std::span<const std::byte> value) {

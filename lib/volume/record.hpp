@@ -37,6 +37,14 @@ struct Record {
   friend bool operator==(const Record&, const Record&) = default;
 };
 
+/// What reading the bytes of nearly every object takes: it holds no memory.
+struct BriefRecord {
+  std::uint64_t sequence = 0;
+  std::uint64_t size_bytes = 0;
+  Checksum checksum{};
+  Extent extent;  ///< of no bytes: an empty object's
+};
+
 /// The newest state of one key: a record, or its removal.
 struct Change {
   std::string key;  ///< of the index
@@ -63,6 +71,8 @@ struct BucketChange {
 [[nodiscard]] std::vector<std::byte> encode_removal(std::uint64_t sequence);
 /// @return nullopt when the bytes are not a record (a damaged index).
 [[nodiscard]] std::optional<Record> decode_record(std::span<const std::byte> value);
+/// @return nullopt: not the record of an object of at most one extent.
+[[nodiscard]] std::optional<BriefRecord> decode_brief(std::span<const std::byte> value) noexcept;
 /// Only the sequence, of records and removals.
 [[nodiscard]] std::optional<std::uint64_t> decode_sequence(std::span<const std::byte> value);
 [[nodiscard]] bool is_removal(std::span<const std::byte> value) noexcept;
