@@ -28,8 +28,10 @@ cmake --build "$build_dir" --parallel "$(nproc)" >"$build_dir/run.log" 2>&1 || {
 
 echo "machine: $(nproc) cores, $(uname -r), load before: $(cut -d' ' -f1-3 /proc/loadavg)"
 failed=0
-echo "== object_bench"
-"$build_dir/tests/bench/object_bench" || failed=1
+for bench in object_bench write_bench scale_bench; do
+  echo "== $bench"
+  "$build_dir/tests/bench/$bench" || failed=1
+done
 for bench in "$root"/tests/bench/*_bench.sh; do
   [[ -e $bench ]] || continue
   echo "== $(basename "$bench")"

@@ -1,0 +1,2 @@
+add_executable(scale_bench scale_bench.cpp)
+target_link_libraries(scale_bench PRIVATE tarn_object tarn_settings)

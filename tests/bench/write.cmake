@@ -1,0 +1,2 @@
+add_executable(write_bench write_bench.cpp)
+target_link_libraries(write_bench PRIVATE tarn_object tarn_settings)
