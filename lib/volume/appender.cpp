@@ -146,9 +146,27 @@ void Appender::retire(Lane& lane, VolumeKind kind) {
   lane.grown = false;
 }
 
+/// Cuts off what a failed write has left. Where that fails too, the next open() does it. When it is not for lack of space, it may be
+/// this very place that cannot be written: the lane goes on elsewhere.
+void Appender::undo_write(Lane& lane, ErrorCode reason) {
+  const bool cut_off = lane.file->truncate(lane.end).has_value();
+  if (cut_off && reason == ErrorCode::no_space) return;
+  if (lane.end > 0) return retire(lane, VolumeKind::open);
+  if (fs_.remove(volume_file_path(directory_, lane.volume))) {
+    cache_.drop(lane.volume);
+    lane.file.reset();
+    lane.sync.reset();
+  } else if (!cut_off) {
+    retire(lane, VolumeKind::open);
+  }
+}
+
 Result<void> Appender::prepare_lane(Lane& lane, std::uint64_t member_bytes) {
   if (lane.file && lane.end > 0 && lane.end + member_bytes > volume_bytes_max_) {
-    TARN_CHECK(lane.file->write_at(lane.end, std::span<const std::byte>(kZeros)));
+    if (auto sealed = lane.file->write_at(lane.end, std::span<const std::byte>(kZeros)); !sealed) {
+      undo_write(lane, sealed.error().code);
+      return sealed;
+    }
     retire(lane, VolumeKind::sealed);
   }
   if (lane.file) return {};
@@ -168,7 +186,7 @@ Result<Record> Appender::write_member(Member& member, std::span<const std::byte>
   const auto header = encode_header(member, Place{disk_, lane->volume, lane->end});
   const std::array<std::span<const std::byte>, 3> pieces{header, data, std::span(kZeros).first(tar::padded(data.size()) - data.size())};
   if (auto written = lane->file->write_at(lane->end, pieces); !written) {
-    if (const auto cut_off = lane->file->truncate(lane->end); !cut_off) retire(*lane, VolumeKind::open);  // the next open() cuts it
+    undo_write(*lane, written.error().code);
     return fail(std::move(written).error());
   }
   const Extent extent{lane->volume, lane->end + header.size(), data.size(), false};

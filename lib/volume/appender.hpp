@@ -140,6 +140,7 @@ class Appender {
   class LaneHold;
   [[nodiscard]] LaneHold choose_lane();
   [[nodiscard]] Result<void> prepare_lane(Lane& lane, std::uint64_t member_bytes);
+  void undo_write(Lane& lane, ErrorCode reason);
   void retire(Lane& lane, VolumeKind kind);
   void note_unsynced(std::uint64_t volume);
   [[nodiscard]] std::shared_ptr<GroupSync> group_of(std::shared_ptr<base::File> file);

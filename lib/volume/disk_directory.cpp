@@ -122,6 +122,7 @@ Result<void> DiskDirectory::load_or_make_identity(std::uint64_t weight, bool cre
   const auto text = base::read_text_file(fs_, file);
   if (!text && text.error().code == ErrorCode::not_found && create) {
     const auto volumes = fs_.list(volumes_path());
+    if (!volumes && volumes.error().code != ErrorCode::not_found) return fail(volumes.error());
     if (volumes && !volumes->empty()) return damaged_identity(file + " is missing, but there are volumes beside it");
     identity_.id = base::Uuid::random();
     identity_.weight = weight;
@@ -167,7 +168,12 @@ Result<void> DiskDirectory::set_store(const base::Uuid& store_id, const DiskSet&
     return fail(ErrorCode::invalid, path_ + ": belongs to store " + identity_.store_id.to_string() + ", not to " + store_id.to_string());
   identity_.store_id = store_id;
   identity_.store_disks = store_disks;
-  return write_identity();
+  auto written = write_identity();
+  if (!written) {  // asked again, it is to be written again
+    identity_.store_id = base::Uuid();
+    identity_.store_disks.clear();
+  }
+  return written;
 }
 
 Result<void> DiskDirectory::write_identity() {

@@ -92,6 +92,10 @@ Result<ScanResult> scan_volume(const base::File& file, const base::Uuid& disk, s
   TARN_TRY(result.trailer, has_trailer(window, result.end_offset, file_bytes));
   const std::uint64_t rest = file_bytes - std::min(file_bytes, result.end_offset);
   if (!result.trailer || rest != kTrailerBytes) result.torn_bytes = rest;
+  if (rest > 0 && rest < kTrailerBytes) {  // the begin of a trailer is nobody's either
+    TARN_TRY(const auto bytes, window.at(result.end_offset, static_cast<std::size_t>(rest)));
+    result.cut_short |= tar::is_zero(bytes);
+  }
   return result;
 }
 

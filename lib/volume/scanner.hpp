@@ -33,7 +33,7 @@ struct Damage {
 struct ScanResult {
   std::uint64_t end_offset = 0;  ///< behind the last good member
   std::uint64_t torn_bytes = 0;  ///< from there to the file's end, when that is not just a trailer
-  bool cut_short = false;        ///< the torn bytes are the begin of a member: nobody was ever told that it is there
+  bool cut_short = false;        ///< the torn bytes are the begin of a member or of the trailer: nobody was ever told of it
   bool trailer = false;          ///< the file ends with two zero blocks, as archives do
   std::vector<Damage> damages;   ///< skipped between good members
 };

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "base/json.hpp"
+#include "support/forwarding_file_system.hpp"
 #include "support/temporary_directory.hpp"
 #include "volume/disk_directory.hpp"
 
@@ -26,6 +27,20 @@ void write(const std::string& path, const std::string& text) {
 SeenDisk disk_at(const std::string& directory) {
   return {base::Uuid::random(), 1000, "nid001", directory};
 }
+
+/// Refuses to list the volumes, or to write.
+class RefusingFileSystem final : public ForwardingFileSystem {
+ public:
+  bool no_list = false, no_rename = false;
+  Result<std::vector<std::string>> list(const std::string& directory) override {
+    if (no_list && directory.ends_with("/volumes")) return fail(ErrorCode::io, "list " + directory + ": refused");
+    return ForwardingFileSystem::list(directory);
+  }
+  Result<void> rename(const std::string& from, const std::string& to) override {
+    if (no_rename) return fail(ErrorCode::io, "rename " + to + ": refused");
+    return ForwardingFileSystem::rename(from, to);
+  }
+};
 
 }  // namespace
 
@@ -104,4 +119,55 @@ TEST_CASE("DiskDirectory: volumes without their disk.json are refused, they are 
   CHECK_FALSE(std::filesystem::exists(path + "/disk.json"));
   write(path + "/disk.json", identity);
   CHECK(open());
+}
+
+TEST_CASE("DiskDirectory: where it cannot be seen whether there are volumes, no new disk is made of them", "[volume][faults]") {
+  const TemporaryDirectory directory;
+  const std::string path = directory.file("d");
+  RefusingFileSystem fs;
+  REQUIRE(DiskDirectory::open(fs, path, 1000));
+  write(path + "/volumes/00000001.tar", "bytes");
+  std::filesystem::remove(path + "/disk.json");
+  fs.no_list = true;
+  const auto opened = DiskDirectory::open(fs, path, 1000);
+  REQUIRE_FALSE(opened);
+  CHECK(opened.error().code == ErrorCode::io);
+  CHECK_FALSE(std::filesystem::exists(path + "/disk.json"));
+}
+
+TEST_CASE("DiskDirectory.set_store: what could not be written is not taken for written when it is asked again", "[volume][faults]") {
+  const TemporaryDirectory directory;
+  RefusingFileSystem fs;
+  const auto store = base::Uuid::random();
+  {
+    const auto opened = DiskDirectory::open(fs, directory.file("d"), 1000);
+    REQUIRE(opened);
+    fs.no_rename = true;
+    CHECK_FALSE((*opened)->set_store(store));
+    CHECK((*opened)->identity().store_id.is_nil());
+    CHECK_FALSE((*opened)->set_store(store));
+    fs.no_rename = false;
+    REQUIRE((*opened)->set_store(store));
+  }
+  CHECK((*DiskDirectory::open(fs, directory.file("d"), 1000))->identity().store_id == store);
+}
+
+TEST_CASE("DiskDirectory: after a loss of power nothing is trusted until the disk has been recovered, however often it is opened",
+          "[volume][faults]") {
+  const TemporaryDirectory directory;
+  const std::string path = directory.file("d");
+  const auto open = [&] { return DiskDirectory::open(base::posix_file_system(), path, 1000).value(); };
+  REQUIRE(open()->set_trustworthy(true));
+  CHECK(open()->trustworthy());  // killed, but under the same boot
+  std::string lock = read(path + "/lock");
+  const std::size_t boot = lock.find("\"boot\": \"") + 9;
+  write(path + "/lock", lock.replace(boot, 4, "????"));
+  CHECK_FALSE(open()->trustworthy());
+  CHECK_FALSE(open()->trustworthy());
+  {
+    const auto opened = open();
+    CHECK_FALSE(opened->trustworthy());
+    REQUIRE(opened->set_trustworthy(true));
+  }
+  CHECK(open()->trustworthy());
 }
