@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <cstring>
 #include <mutex>
+#include <shared_mutex>
 
 #include "base/codec.hpp"
 #include "base/error.hpp"
@@ -17,6 +18,7 @@ namespace tarn::volume {
 namespace {
 
 constexpr unsigned kReadersMax = 1000;
+constexpr std::size_t kLockFileBytes = 72 * limits::KiB;  // a cache line for each of them and some more
 
 constexpr std::string_view kCountersKey = "counters", kCompleteKey = "complete";
 
@@ -68,7 +70,7 @@ using Cursor = std::unique_ptr<MDB_cursor, CursorClose>;
 /// A transaction that is aborted unless it was committed.
 class WriteTxn {
  public:
-  explicit WriteTxn(MDB_env* env) : error_(mdb_txn_begin(env, nullptr, 0, &txn_)) {}
+  explicit WriteTxn(MDB_env* env) : error_(env == nullptr ? MDB_PANIC : mdb_txn_begin(env, nullptr, 0, &txn_)) {}
   WriteTxn(const WriteTxn&) = delete;
   WriteTxn& operator=(const WriteTxn&) = delete;
   ~WriteTxn() {
@@ -92,12 +94,44 @@ struct Index::Impl {
   MDB_env* env = nullptr;
   KeyTrie trie;
   MDB_dbi volume_table = 0, bucket_table = 0, meta = 0;
-  mutable std::mutex readers_mutex;  // guards idle_readers
-  mutable std::vector<MDB_txn*> idle_readers;
+  std::mutex readers_mutex;  // guards idle_readers
+  std::vector<MDB_txn*> idle_readers;
+  /// Held shared by whoever uses env; alone by revive(), which makes it anew. nullptr: it could not be made anew, yet.
+  std::shared_mutex env_mutex;
 
-  ~Impl() {
+  ~Impl() { close_env(); }
+  void close_env() noexcept {
     for (MDB_txn* txn : idle_readers) mdb_txn_abort(txn);
-    if (env != nullptr) mdb_env_close(env);
+    idle_readers.clear();
+    if (env != nullptr) mdb_env_close(std::exchange(env, nullptr));
+  }
+  int open_env() {
+    int rc = mdb_env_create(&env);
+    if (rc == 0) rc = mdb_env_set_maxdbs(env, 8);
+    if (rc == 0) rc = mdb_env_set_assert(env, report_damaged_index);
+    if (rc == 0) rc = mdb_env_set_mapsize(env, limits::kIndexMapBytes);
+    if (rc == 0) rc = mdb_env_set_maxreaders(env, kReadersMax);
+    // NOTLS: read transactions belong to objects, not threads. NOSYNC: a crash of the machine means a rebuild anyway.
+    // NORDAHEAD: lookups are random.
+    if (rc == 0) rc = mdb_env_open(env, directory.c_str(), MDB_NOTLS | MDB_NOSYNC | MDB_NORDAHEAD, 0644);
+    return rc;
+  }
+  /// After a page with the roots could not be written LMDB refuses everything, reading as well, with MDB_PANIC. The file is as the
+  /// last commit left it: opened again, it goes on.  @return what it is that still fails.
+  int revive() {
+    const std::unique_lock lock(env_mutex);
+    if (env != nullptr) {
+      MDB_txn* probe = nullptr;
+      const int rc = mdb_txn_begin(env, nullptr, MDB_RDONLY, &probe);
+      if (rc == 0) mdb_txn_abort(probe);
+      if (rc != MDB_PANIC) return rc;  // somebody else was faster
+    }
+    base::log_warn(directory + ": the index could not be written; it is opened again");
+    close_env();
+    int rc = open_env();
+    if (rc == 0) rc = open_tables();
+    if (rc != 0) close_env();
+    return rc;
   }
 
   [[nodiscard]] tl::unexpected<Error> error(int code, std::string_view operation) const { return fail(lmdb_error(code, operation, directory)); }
@@ -105,15 +139,16 @@ struct Index::Impl {
   /// A read transaction from the pool, given back (its snapshot released) on destruction.
   class ReadTxn {
    public:
-    explicit ReadTxn(const Impl& impl) : impl_(impl) {
-      {
-        const std::lock_guard lock(impl.readers_mutex);
-        if (!impl.idle_readers.empty()) {
-          txn_ = impl.idle_readers.back();
-          impl.idle_readers.pop_back();
-        }
+    explicit ReadTxn(Impl& impl) : impl_(impl), env_lock_(impl.env_mutex) {
+      begin();
+      if (error_ != MDB_PANIC) return;
+      env_lock_.unlock();
+      if (const int rc = impl_.revive(); rc != 0) {
+        error_ = rc;
+        return;
       }
-      error_ = txn_ != nullptr ? mdb_txn_renew(txn_) : mdb_txn_begin(impl.env, nullptr, MDB_RDONLY, &txn_);
+      env_lock_.lock();
+      begin();
     }
     ReadTxn(const ReadTxn&) = delete;
     ReadTxn& operator=(const ReadTxn&) = delete;
@@ -131,10 +166,31 @@ struct Index::Impl {
     [[nodiscard]] MDB_txn* get() const noexcept { return txn_; }
 
    private:
-    const Impl& impl_;
+    void begin() {
+      {
+        const std::lock_guard lock(impl_.readers_mutex);
+        if (!impl_.idle_readers.empty()) {
+          txn_ = impl_.idle_readers.back();
+          impl_.idle_readers.pop_back();
+        }
+      }
+      if (txn_ != nullptr)
+        error_ = mdb_txn_renew(txn_);
+      else
+        error_ = impl_.env == nullptr ? MDB_PANIC : mdb_txn_begin(impl_.env, nullptr, MDB_RDONLY, &txn_);
+      if (error_ != 0 && txn_ != nullptr) mdb_txn_abort(std::exchange(txn_, nullptr));
+    }
+    Impl& impl_;
+    std::shared_lock<std::shared_mutex> env_lock_;  // released last
     MDB_txn* txn_ = nullptr;
     int error_ = 0;
   };
+
+  /// To be called before each change. @errors why the index cannot even be read.
+  [[nodiscard]] Result<void> usable() {
+    if (const int rc = ReadTxn(*this).error(); rc != 0) return error(rc, "write");
+    return {};
+  }
 
   /// "counters" -> next node id, objects, bytes, sequence
   struct Counters : IndexCounters {
@@ -328,6 +384,18 @@ struct Index::Impl {
   }
 };
 
+namespace {
+
+/// LMDB writes its lock file through memory: on a full disk the first touch of a page that has no block would end the process.
+/// So all of them get theirs before; nobody else uses the file, LMDB begins it anew.
+Result<void> allocate_lock_file(base::FileSystem& fs, const std::string& directory) {
+  const std::vector<std::byte> zeros(kLockFileBytes);
+  TARN_TRY(const auto file, fs.open(directory + "/lock.mdb", base::OpenMode::create));
+  return file->write_at(0, std::span<const std::byte>(zeros));
+}
+
+}  // namespace
+
 Index::Index(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Index::~Index() = default;
 
@@ -335,14 +403,8 @@ Result<std::unique_ptr<Index>> Index::open(base::FileSystem& fs, const std::stri
   TARN_CHECK(fs.make_directory(directory));
   auto impl = std::make_unique<Impl>();
   impl->directory = directory;
-  int rc = mdb_env_create(&impl->env);
-  if (rc == 0) rc = mdb_env_set_maxdbs(impl->env, 8);
-  if (rc == 0) rc = mdb_env_set_assert(impl->env, report_damaged_index);
-  if (rc == 0) rc = mdb_env_set_mapsize(impl->env, limits::kIndexMapBytes);
-  if (rc == 0) rc = mdb_env_set_maxreaders(impl->env, kReadersMax);
-  // NOTLS: read transactions belong to objects, not threads. NOSYNC: a crash of the machine means a rebuild anyway.
-  // NORDAHEAD: lookups are random.
-  if (rc == 0) rc = mdb_env_open(impl->env, directory.c_str(), MDB_NOTLS | MDB_NOSYNC | MDB_NORDAHEAD, 0644);
+  TARN_CHECK(allocate_lock_file(fs, directory));
+  int rc = impl->open_env();
   if (rc != 0) return impl->error(rc, "open");
   TARN_TRY(impl->file, fs.open(directory + "/data.mdb", base::OpenMode::read_write));
   TARN_TRY(const auto missing, impl->missing_bytes());
@@ -361,6 +423,8 @@ Result<bool> Index::complete() const {
 }
 
 Result<void> Index::set_complete() {
+  TARN_CHECK(impl_->usable());
+  const std::shared_lock env_lock(impl_->env_mutex);
   WriteTxn txn(impl_->env);
   int rc = txn.error();
   MDB_val key = to_val(kCompleteKey), value = to_val("1");
@@ -443,6 +507,8 @@ Result<std::vector<BucketInfo>> Index::buckets() const {
 Result<std::vector<Extent>> Index::commit(Batch& batch) {
   // Neighbours in the tree one after the other: pages are copied once per batch.
   std::sort(batch.changes.begin(), batch.changes.end(), [](const Change* a, const Change* b) { return a->key < b->key; });
+  TARN_CHECK(impl_->usable());
+  const std::shared_lock env_lock(impl_->env_mutex);
   WriteTxn txn(impl_->env);
   if (txn.error() != 0) return impl_->error(txn.error(), "write");
   Impl::Counters counters;
@@ -465,6 +531,7 @@ Result<void> Index::drop_removals() {
     if (is_removal(value)) keys.emplace_back(key);
     return ScanStep{};
   }));
+  const std::shared_lock env_lock(impl_->env_mutex);
   WriteTxn txn(impl_->env);
   int rc = txn.error();
   for (std::size_t i = 0; rc == 0 && i < keys.size(); ++i) rc = impl_->trie.erase(txn.get(), keys[i]);
@@ -474,6 +541,8 @@ Result<void> Index::drop_removals() {
 }
 
 Result<void> Index::forget_volume(std::uint64_t volume) {
+  TARN_CHECK(impl_->usable());
+  const std::shared_lock env_lock(impl_->env_mutex);
   WriteTxn txn(impl_->env);
   int rc = txn.error();
   if (rc == 0) rc = impl_->forget(txn.get(), volume);
@@ -483,6 +552,8 @@ Result<void> Index::forget_volume(std::uint64_t volume) {
 }
 
 Result<void> Index::sync() {
+  TARN_CHECK(impl_->usable());
+  const std::shared_lock env_lock(impl_->env_mutex);
   if (const int rc = mdb_env_sync(impl_->env, 1); rc != 0) return impl_->error(rc, "sync");
   return {};
 }

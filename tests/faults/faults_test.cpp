@@ -4,6 +4,8 @@
 // must have got the error, unless the call is one of kHarmless.
 //
 //   faults_everywhere [--phase NAME] [--error EIO] [--at K] [--stays 0|1] [-v]      one run, to look at
+//   --index   the same for the calls by which LMDB writes its file
+//   --short   nothing fails, but no call moves all the bytes that it is asked for
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -18,6 +20,7 @@
 #include "fault_file_system.hpp"
 #include "scenario.hpp"
 #include "support/temporary_directory.hpp"
+#include "system_calls.hpp"
 
 using namespace tarn;
 using namespace tarn::tests;
@@ -185,7 +188,7 @@ struct Options {
   std::string phase, error;
   std::optional<std::uint64_t> at;
   std::optional<bool> stays;
-  bool verbose = false;
+  bool verbose = false, index = false, short_transfers = false;
 };
 struct Errno {
   const char* name;
@@ -244,11 +247,12 @@ class Image {
 };
 
 /// @return whether the fault was met: there may be further ones.
-bool run(const Phase& phase, const Image& image, const std::string& directory, const Errno& error, const Fault& fault, bool verbose) {
+bool run(const Phase& phase, const Image& image, const std::string& directory, const Errno& error, const Fault& fault, const Options& options) {
   image.copy(directory);
   Account account = image.account();
-  FaultPlan plan;
-  FaultFileSystem file_system(plan);
+  FaultPlan plan, nothing;
+  FaultFileSystem file_system(options.index ? nothing : plan);
+  index_plan = options.index ? &plan : nullptr;
   std::vector<std::string> told, wrong;
   {
     Life life(directory, file_system, account, fault.stays);
@@ -264,18 +268,40 @@ bool run(const Phase& phase, const Image& image, const std::string& directory, c
     told = life.told();
     wrong = life.wrong();
   }
+  index_plan = nullptr;
   const auto met = plan.met();
   if (met.empty()) return false;
   for (auto& sentence : check_reopened(directory, account)) wrong.push_back(std::move(sentence));
-  if (told.empty() && !fault.stays && !harmless(*met.begin())) wrong.push_back("nobody was told");
-  if (verbose || !wrong.empty())
+  if (told.empty() && !fault.stays && !options.index && !harmless(*met.begin())) wrong.push_back("nobody was told");
+  if (options.verbose || !wrong.empty())
     std::printf("%s: --phase %s --error %s --at %llu --stays %d: %s\n", wrong.empty() ? "ok" : "WRONG", phase.name, error.name,
                 static_cast<unsigned long long>(fault.at), fault.stays ? 1 : 0, join(met).c_str());
-  if (verbose)
+  if (options.verbose)
     for (const auto& sentence : told) std::printf("    told: %s\n", sentence.c_str());
   for (const auto& sentence : wrong) std::printf("    %s\n", sentence.c_str());
   failures += wrong.empty() ? 0 : 1;
   return true;
+}
+
+/// Each phase once, its transfers cut into pieces of this size. @return what is wrong.
+int run_short(const Phase& phase, std::size_t bytes) {
+  const TemporaryDirectory temporary;
+  const Image image(phase, temporary.file("image"));
+  Account account = image.account();
+  image.copy(temporary.file("disk"));
+  transfer_bytes_max = bytes;
+  std::vector<std::string> wrong;
+  {
+    Life life(temporary.file("disk"), base::posix_file_system(), account, false);
+    phase.steps(life);
+    if (life.is_open()) life.check_now();
+    wrong = life.wrong();
+    wrong.insert(wrong.end(), life.told().begin(), life.told().end());
+  }
+  for (auto& sentence : check_reopened(temporary.file("disk"), account)) wrong.push_back(std::move(sentence));
+  transfer_bytes_max = 0;
+  for (const auto& sentence : wrong) std::printf("%s, %zu bytes at a time: %s\n", phase.name, bytes, sentence.c_str());
+  return static_cast<int>(wrong.size());
 }
 
 }  // namespace
@@ -286,6 +312,8 @@ int main(int argc, char** argv) {
     const std::string_view name = argv[i];
     const char* const value = i + 1 < argc ? argv[i + 1] : "";
     if (name == "-v") options.verbose = true;
+    if (name == "--index") options.index = true;
+    if (name == "--short") options.short_transfers = true;
     if (name == "--phase") options.phase = value;
     if (name == "--error") options.error = value;
     if (name == "--at") options.at = std::strtoull(value, nullptr, 10);
@@ -294,6 +322,12 @@ int main(int argc, char** argv) {
   ::setenv("TARN_LOG", "off", 0);
   // The index syncs by itself, several times in a run: a disk would make hours of it.
   if (::access("/dev/shm", W_OK) == 0) ::setenv("TARN_TEST_TMPDIR", "/dev/shm", 0);
+  if (options.short_transfers) {
+    for (const Phase& phase : kPhases)
+      for (const std::size_t bytes : {113, 512, 4095, 100'001}) failures += run_short(phase, bytes);
+    std::printf("%d wrong\n", failures);
+    return failures == 0 ? 0 : 1;
+  }
   int runs = 0;
   for (const Phase& phase : kPhases) {
     if (!options.phase.empty() && options.phase != phase.name) continue;
@@ -303,8 +337,7 @@ int main(int argc, char** argv) {
       if (!options.error.empty() && options.error != error.name) continue;
       for (const bool stays : {false, true}) {
         if (options.stays && *options.stays != stays) continue;
-        for (std::uint64_t at = options.at.value_or(0); run(phase, image, temporary.file("disk"), error, {at, stays, error.value}, options.verbose);
-             ++at) {
+        for (std::uint64_t at = options.at.value_or(0); run(phase, image, temporary.file("disk"), error, {at, stays, error.value}, options); ++at) {
           ++runs;
           if (options.at) break;
         }
