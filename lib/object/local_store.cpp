@@ -93,8 +93,8 @@ class LocalStore::Impl {
     volume::Record record;
     std::vector<FileExtent> extents;
   };
-  /// A small object in one piece, verified: what nearly every get is. @return nullopt: anything else, get() tells what.
-  [[nodiscard]] static std::optional<std::vector<std::byte>> get_small(const volume::Disk& on, const ObjectName& name);
+  /// A small object in one piece, verified: what nearly every get is. @return nullopt: anything else, get() tells what. @errors io, busy.
+  [[nodiscard]] static Result<std::optional<std::vector<std::byte>>> get_small(const volume::Disk& on, const ObjectName& name);
   [[nodiscard]] Result<Opened> open_version(const volume::Disk& on, const ObjectName& name) const;
   [[nodiscard]] Result<volume::Record> put_solo(volume::Disk& on, volume::Member& member, std::span<const std::byte> bytes,
                                                 volume::Receipt* receipt) const;
@@ -165,15 +165,16 @@ Result<LocalStore::Impl::Opened> LocalStore::Impl::open_version(const volume::Di
   return fail(ErrorCode::corrupt, full_name(name) + ": its volume is missing (" + last.message + ")");
 }
 
-std::optional<std::vector<std::byte>> LocalStore::Impl::get_small(const volume::Disk& on, const ObjectName& name) {
+Result<std::optional<std::vector<std::byte>>> LocalStore::Impl::get_small(const volume::Disk& on, const ObjectName& name) {
   const auto brief = on.find_brief(name.bucket, name.key);
   if (!brief || brief->extent.solo || brief->extent.length_bytes != brief->size_bytes || brief->size_bytes == 0) return std::nullopt;
   const auto file = on.file(brief->extent.volume);
-  if (!file) return std::nullopt;
+  if (!file && file.error().code == ErrorCode::not_found) return std::nullopt;  // it was replaced meanwhile
+  if (!file) return fail(file.error());
   on.expect_verified(brief->sequence);
   std::vector<std::byte> bytes(brief->size_bytes);
-  const auto got = (*file)->read_at(brief->extent.offset, bytes);
-  if (!got || *got != bytes.size() || base::xxh3_128(bytes) != brief->checksum) return std::nullopt;
+  TARN_TRY(const std::size_t got, (*file)->read_at(brief->extent.offset, bytes));
+  if (got != bytes.size() || base::xxh3_128(bytes) != brief->checksum) return std::nullopt;
   on.note_verified(brief->sequence);
   return bytes;
 }
@@ -363,7 +364,8 @@ Result<std::unique_ptr<ObjectReader>> LocalStore::open_reader(std::uint32_t disk
 
 Result<std::vector<std::byte>> LocalStore::get(std::uint32_t disk, const ObjectName& name) const {
   TARN_TRY(const auto* const on, impl_->disk(disk));
-  if (auto small = Impl::get_small(*on, name)) return std::move(*small);
+  TARN_TRY(auto small, Impl::get_small(*on, name));
+  if (small) return std::move(*small);
   TARN_TRY(const auto opened, impl_->open_version(*on, name));
   std::vector<std::byte> bytes(opened.record.size_bytes);
   TARN_CHECK(read_extents(opened.extents, 0, bytes));
