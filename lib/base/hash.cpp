@@ -92,8 +92,8 @@ std::uint64_t HashStream::digest() const noexcept {
   return XXH3_64bits_digest(&state_->xxh);
 }
 
-void HashStream::reset() noexcept {
-  XXH3_64bits_reset(&state_->xxh);
+void HashStream::reset(std::uint64_t seed) noexcept {
+  XXH3_64bits_reset_withSeed(&state_->xxh, seed);
 }
 
 std::string to_hex(const Checksum& checksum) {

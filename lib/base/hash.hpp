@@ -34,7 +34,7 @@ class ChecksumStream {
   std::unique_ptr<State> state_;
 };
 
-/// XXH3-64 (seed 0) of bytes that arrive in pieces: the same value as xxh3_64 of the whole.
+/// XXH3-64 of bytes that arrive in pieces: the same value as xxh3_64 of the whole with the seed of the last reset(), or 0.
 class HashStream {
  public:
   HashStream();
@@ -43,7 +43,7 @@ class HashStream {
   HashStream& operator=(HashStream&&) noexcept;
   void update(std::span<const std::byte> bytes) noexcept;
   [[nodiscard]] std::uint64_t digest() const noexcept;
-  void reset() noexcept;
+  void reset(std::uint64_t seed = 0) noexcept;
 
  private:
   struct State;

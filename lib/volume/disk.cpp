@@ -32,7 +32,7 @@ Result<std::unique_ptr<Disk>> Disk::open(base::FileSystem& fs, const std::string
   // loss of power or where a sync has failed. One that is not complete is new, or what an interrupted rebuild has left.
   const bool power_lost = !disk->directory_->trustworthy();
   TARN_CHECK(disk->open_index(options.rebuild || power_lost));
-  TARN_TRY(const bool complete, disk->index_->complete());
+  TARN_TRY(const bool complete, disk->index_->complete(disk->identity().id));
   if (!complete) TARN_CHECK(disk->open_index(true));
   const RecoveryOptions recovery{!complete, power_lost, !disk->directory_->was_clean(), options.progress};
   TARN_TRY(auto recovered, recover(fs, disk->path(), disk->identity().id, *disk->index_, recovery));

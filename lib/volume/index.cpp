@@ -22,6 +22,11 @@ constexpr std::size_t kLockFileBytes = 72 * limits::KiB;  // a cache line for ea
 
 constexpr std::string_view kCountersKey = "counters", kCompleteKey = "complete";
 
+/// The value of kCompleteKey: the format of the entries and the disk that they speak of. An index with another one is not believed.
+std::string complete_value(const base::Uuid& disk) {
+  return "2 " + disk.to_string();
+}
+
 Error lmdb_error(int code, std::string_view operation, const std::string& directory) {
   if (code > 0) return base::errno_error(code, operation, directory);
   const std::string text = directory + ": index " + std::string(operation) + ": " + mdb_strerror(code);
@@ -414,20 +419,21 @@ Result<std::unique_ptr<Index>> Index::open(base::FileSystem& fs, const std::stri
   return std::unique_ptr<Index>(new Index(std::move(impl)));
 }
 
-Result<bool> Index::complete() const {
+Result<bool> Index::complete(const base::Uuid& disk) const {
   const Impl::ReadTxn txn(*impl_);
   MDB_val key = to_val(kCompleteKey), value;
   const int rc = txn.error() != 0 ? txn.error() : mdb_get(txn.get(), impl_->meta, &key, &value);
   if (rc != 0 && rc != MDB_NOTFOUND) return impl_->error(rc, "read");
-  return rc == 0;
+  return rc == 0 && to_text(value) == complete_value(disk);
 }
 
-Result<void> Index::set_complete() {
+Result<void> Index::set_complete(const base::Uuid& disk) {
   TARN_CHECK(impl_->usable());
   const std::shared_lock env_lock(impl_->env_mutex);
   WriteTxn txn(impl_->env);
   int rc = txn.error();
-  MDB_val key = to_val(kCompleteKey), value = to_val("1");
+  const std::string text = complete_value(disk);
+  MDB_val key = to_val(kCompleteKey), value = to_val(text);
   if (rc == 0) rc = mdb_put(txn.get(), impl_->meta, &key, &value, 0);
   if (rc == 0) rc = impl_->commit(txn);
   if (rc != 0) return impl_->error(rc, "write");

@@ -18,6 +18,7 @@
 #include <tarn/result.hpp>
 
 #include "base/file.hpp"
+#include "base/uuid.hpp"
 #include "volume/key_trie.hpp"
 #include "volume/record.hpp"
 
@@ -60,9 +61,10 @@ class Index {
   [[nodiscard]] static Result<std::unique_ptr<Index>> open(base::FileSystem& fs, const std::string& directory);
   ~Index();
 
-  /// False until set_complete(): a rebuild did not finish, or the index is new.
-  [[nodiscard]] Result<bool> complete() const;
-  [[nodiscard]] Result<void> set_complete();
+  /// False until set_complete() with the same disk: a rebuild did not finish, or the index is new, of another disk or of
+  /// another format.
+  [[nodiscard]] Result<bool> complete(const base::Uuid& disk) const;
+  [[nodiscard]] Result<void> set_complete(const base::Uuid& disk);
 
   /// @return nullopt: no such key. @cost one tree descent, no system call. @errors corrupt, busy (too many readers).
   [[nodiscard]] Result<std::optional<Record>> find(std::string_view key) const;

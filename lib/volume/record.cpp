@@ -9,7 +9,7 @@ namespace {
 
 // Value of an index entry (numbers are LEB128, 7 bits a byte, low ones first):
 //   form (1: object, 2: removal) | sequence | [object:] size | checksum 16 | modified (zig-zag) |
-//   text content type | count, count x (text name, text value) | count, count x (2 * volume + solo, offset, length)
+//   text content type | count, count x (text name, text value) | count, count x (4 * volume + 2 * blocks + solo, offset, length)
 constexpr std::byte kObjectForm{1};
 constexpr std::byte kRemovalForm{2};
 
@@ -55,7 +55,7 @@ struct Reader {
   }
   Extent extent() noexcept {
     const std::uint64_t volume = number();
-    Extent extent{volume >> 1, 0, 0, (volume & 1) != 0};
+    Extent extent{volume >> 2, 0, 0, (volume & 1) != 0, (volume & 2) != 0};
     extent.offset = number();
     extent.length_bytes = number();
     return extent;
@@ -93,7 +93,7 @@ std::vector<std::byte> encode_record(const Record& record) {
   }
   put_number(out, record.extents.size());
   for (const auto& extent : record.extents) {
-    put_number(out, extent.volume << 1 | (extent.solo ? 1 : 0));
+    put_number(out, extent.volume << 2 | (extent.blocks ? 2 : 0) | (extent.solo ? 1 : 0));
     put_number(out, extent.offset);
     put_number(out, extent.length_bytes);
   }

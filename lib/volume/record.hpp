@@ -15,12 +15,14 @@
 
 namespace tarn::volume {
 
-/// Bytes of a volume file. `solo`: the volume holds this object alone and goes away with it.
+/// Bytes of a volume file. `solo`: the volume holds this object alone and goes away with it. `blocks`: a table with a hash
+/// for each block of them follows (block_table.hpp).
 struct Extent {
   std::uint64_t volume = 0;
   std::uint64_t offset = 0;
   std::uint64_t length_bytes = 0;
   bool solo = false;
+  bool blocks = false;
 
   friend bool operator==(const Extent&, const Extent&) = default;
 };

@@ -55,7 +55,7 @@ class Recovery {
     TARN_CHECK(commit());
     if (options_.rebuild) TARN_CHECK(finish_rebuild());
     TARN_CHECK(remove_dead(volumes));
-    if (options_.rebuild) TARN_CHECK(index_.set_complete());
+    if (options_.rebuild) TARN_CHECK(index_.set_complete(disk_));
     return std::move(out_);
   }
 

@@ -39,14 +39,17 @@ TEST_CASE("Hash: pieces hash like the whole") {
   const auto bytes = sample(100'000);
   for (const std::size_t piece : {1UL, 63UL, 255UL, 256UL, 1000UL, 65536UL}) {
     ChecksumStream checksum;
-    HashStream hash;
+    HashStream hash, seeded;
+    seeded.reset(7);
     for (std::size_t at = 0; at < bytes.size(); at += piece) {
       const auto part = std::span(bytes).subspan(at, std::min(piece, bytes.size() - at));
       checksum.update(part);
       hash.update(part);
+      seeded.update(part);
     }
     CHECK(checksum.digest() == xxh3_128(bytes));
     CHECK(hash.digest() == xxh3_64(std::span<const std::byte>(bytes)));
+    CHECK(seeded.digest() == xxh3_64(std::span<const std::byte>(bytes), 7));
   }
 }
 

@@ -56,6 +56,8 @@ std::vector<std::string> keys_from(const Index& index, std::string_view from) {
 TEST_CASE("record: what was encoded comes back; a cut value is refused", "[volume]") {
   Record record = record_of(1ULL << 40, 1ULL << 42);
   record.extents.push_back({1ULL << 30, 4096, 1, true});
+  record.extents.push_back({1ULL << 61, 4096, 1, true, true});
+  record.extents.push_back({3, 4096, 1, false, true});
   const auto bytes = encode_record(record);
   REQUIRE(decode_record(bytes));
   CHECK(*decode_record(bytes) == record);
@@ -190,4 +192,17 @@ TEST_CASE("Index.open: a file that is not an index, or was cut short, is corrupt
   const auto index = Index::open(fs, directory.file("index"));
   REQUIRE(!index);
   CHECK(index.error().code == ErrorCode::corrupt);
+}
+
+TEST_CASE("index: it is complete for the disk that it was completed for, and for no other", "[volume]") {
+  const tests::TemporaryDirectory directory;
+  const base::Uuid mine = base::Uuid::random(), other = base::Uuid::random();
+  {
+    const auto index = open_index(directory);
+    CHECK(!*index->complete(mine));
+    REQUIRE(index->set_complete(mine));
+  }
+  const auto index = open_index(directory);
+  CHECK(*index->complete(mine));
+  CHECK(!*index->complete(other));
 }
