@@ -23,13 +23,15 @@ inline constexpr std::size_t kListKeysMax = 1000;  ///< of one S3 page
 
 // Volumes.
 inline constexpr std::size_t kTarBlockBytes = 512;
-inline constexpr std::size_t kSoloDataOffset = 4096;          ///< first choice; doubled when the header needs more
-inline constexpr std::size_t kSoloObjectBytesMin = 1 * MiB;   ///< from here an object has a volume to itself
-inline constexpr std::uint64_t kVolumeBytesMax = 1 * GiB;     ///< a shared volume is sealed beyond this
-inline constexpr std::uint64_t kHeadroomBytesMax = 64 * MiB;  ///< of a disk, kept for the index and for removals
-inline constexpr std::uint64_t kHeadroomPart = 16;            ///< of a small disk: a sixteenth
-inline constexpr std::size_t kIndexMapBytes = 64 * GiB;       ///< address space of one LMDB, not memory
-inline constexpr std::size_t kIndexBatchRecordsMax = 16384;   ///< pending records that make a writer wait
+inline constexpr std::size_t kSoloDataOffset = 4096;             ///< first choice; doubled when the header needs more
+inline constexpr std::size_t kSoloObjectBytesMin = 1 * MiB;      ///< from here an object has a volume to itself
+inline constexpr std::size_t kIntegrityBlockBytes = 64 * KiB;    ///< of a large object: each has a hash of its own
+inline constexpr std::size_t kBlockTableMemoryBytes = 16 * KiB;  ///< of a writer: hashes of 128 MiB; further ones wait in a file
+inline constexpr std::uint64_t kVolumeBytesMax = 1 * GiB;        ///< a shared volume is sealed beyond this
+inline constexpr std::uint64_t kHeadroomBytesMax = 64 * MiB;     ///< of a disk, kept for the index and for removals
+inline constexpr std::uint64_t kHeadroomPart = 16;               ///< of a small disk: a sixteenth
+inline constexpr std::size_t kIndexMapBytes = 64 * GiB;          ///< address space of one LMDB, not memory
+inline constexpr std::size_t kIndexBatchRecordsMax = 16384;      ///< pending records that make a writer wait
 inline constexpr std::chrono::milliseconds kIndexCommitInterval{20};
 
 // Messages between ranks.
@@ -60,5 +62,6 @@ static_assert(kPeerTransferBytes + kKeyBytesMax + kUserMetadataBytesMax + 4 * Ki
 static_assert(kFetchBatchBytesMax <= kPeerPieceBytesMax);
 static_assert(kSoloDataOffset % kTarBlockBytes == 0);
 static_assert(kVolumeBytesMax > kSoloObjectBytesMin);
+static_assert(kSoloObjectBytesMin % kIntegrityBlockBytes == 0, "the pieces that writers pass on are whole blocks");
 
 }  // namespace tarn::limits

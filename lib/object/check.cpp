@@ -72,6 +72,7 @@ class Check {
   Result<void> check_member(std::uint64_t volume, const base::File& file, const ScannedMember& found) {
     ++report_.members;
     const volume::Member& member = found.member;
+    if (member.kind == volume::MemberKind::blocks) return {};
     std::optional<Record> record;
     if (member.kind == volume::MemberKind::object) {
       TARN_TRY(record, disk_.find(member.name.bucket, member.name.key));
@@ -102,7 +103,7 @@ class Check {
         record.content_type != member.content_type || record.user_metadata != member.user_metadata)
       return false;
     if (record.extents.empty()) return member.size_bytes == 0;
-    return record.extents.size() == 1 && record.extents.front() == volume::Extent{volume, data_offset, member.size_bytes, member.solo};
+    return record.extents.size() == 1 && record.extents.front() == volume::Extent{volume, data_offset, member.size_bytes, member.solo, member.solo};
   }
 
   struct Data {

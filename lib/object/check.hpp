@@ -29,7 +29,7 @@ struct CheckReport {
   std::string directory;  ///< absolute
   std::uint64_t volumes = 0;
   std::uint64_t volume_bytes = 0;
-  std::uint64_t members = 0;       ///< objects of every version, removals, buckets' notes
+  std::uint64_t members = 0;       ///< objects of every version, removals, buckets' notes, tables of block hashes
   std::uint64_t objects = 0;       ///< in the index
   std::uint64_t object_bytes = 0;  ///< of those
   std::uint64_t stale_bytes = 0;   ///< of overwritten and removed versions that still occupy volumes

@@ -21,8 +21,9 @@ namespace tarn::object {
 
 namespace {
 
-constexpr std::size_t kVisitBatch = 1000;  // records copied out of one index snapshot
-constexpr int kOpenAttempts = 8;           // lookups of a name that is being overwritten as we open it
+constexpr std::size_t kVisitBatch = 1000;                   // records copied out of one index snapshot
+constexpr std::size_t kSoloPieceBytes = 256 * limits::KiB;  // hashed twice and written while it is in the cache
+constexpr int kOpenAttempts = 8;                            // lookups of a name that is being overwritten as we open it
 
 std::string full_name(const ObjectName& name) {
   return name.bucket + "/" + name.key;
@@ -182,7 +183,14 @@ Result<std::optional<std::vector<std::byte>>> LocalStore::Impl::get_small(const 
 Result<volume::Record> LocalStore::Impl::put_solo(volume::Disk& on, volume::Member& member, std::span<const std::byte> bytes,
                                                   volume::Receipt* receipt) const {
   TARN_TRY(const auto solo, on.create_solo(member));
-  TARN_CHECK(solo->write(bytes));
+  base::ChecksumStream checksum;
+  while (!bytes.empty()) {
+    const auto piece = bytes.first(std::min(kSoloPieceBytes, bytes.size()));
+    checksum.update(piece);
+    TARN_CHECK(solo->write(piece));
+    bytes = bytes.subspan(piece.size());
+  }
+  member.checksum = checksum.digest();
   return on.commit_solo(*solo, member, receipt);
 }
 
@@ -298,12 +306,12 @@ Result<ObjectInfo> LocalStore::put(std::uint32_t disk, const ObjectName& name, s
   TARN_CHECK(base::check_name(name));
   TARN_CHECK(volume::check_options(options));
   volume::Member member = new_member(name, options);
-  member.checksum = base::xxh3_128(bytes);
+  const bool solo = bytes.size() >= limits::kSoloObjectBytesMin;
+  if (!solo) member.checksum = base::xxh3_128(bytes);
   volume::Receipt receipt;
   std::shared_lock guard(impl_->bucket_guard);
   TARN_TRY(const auto durability, impl_->durability_of(name.bucket));
   auto* const needed = durability == Durability::sync ? &receipt : nullptr;
-  const bool solo = bytes.size() >= limits::kSoloObjectBytesMin;
   TARN_TRY(const auto record, solo ? impl_->put_solo(*on, member, bytes, needed) : on->append(member, bytes, needed));
   guard.unlock();
   TARN_CHECK(on->wait_durable(receipt));

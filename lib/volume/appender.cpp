@@ -33,6 +33,7 @@ SoloFile::~SoloFile() {
 Result<void> SoloFile::write(std::span<const std::byte> bytes) {
   TARN_ASSERT(file_ != nullptr);
   TARN_CHECK(headroom_.take(bytes.size()));
+  TARN_CHECK(trouble_.watch(table_.add(bytes)));
   TARN_CHECK(trouble_.watch(file_->write_at(data_offset_ + size_bytes_, bytes)));
   size_bytes_ += bytes.size();
   return {};
@@ -47,12 +48,29 @@ Result<std::size_t> SoloFile::read_back(std::uint64_t offset, std::span<std::byt
 
 Result<void> SoloFile::finish() {
   if (finished_) return {};
-  const std::uint64_t padding = tar::padded(size_bytes_) - size_bytes_;
-  const std::array<std::span<const std::byte>, 2> end{std::span(kZeros).first(padding), std::span(kZeros)};
-  TARN_CHECK(trouble_.watch(file_->write_at(data_offset_ + size_bytes_, end)));
+  TARN_CHECK(trouble_.watch(write_end()));
   file_.reset();
   finished_ = true;
   return {};
+}
+
+Result<void> SoloFile::write_end() {
+  const TablePlace table = table_place(data_offset_, size_bytes_);
+  Member member;
+  member.kind = MemberKind::blocks;
+  member.size_bytes = table.size_bytes;
+  member.checksum = table_.end();
+  member.modified_ns = created_ns_;
+  member.solo = true;
+  const auto header = encode_header(member, Place{place_.disk, place_.volume, table.header_offset});
+  TARN_ASSERT(header.size() == kTableHeaderBytes);
+  const std::uint64_t data_end = data_offset_ + size_bytes_, table_end = table.offset + table.size_bytes;
+  const std::array<std::span<const std::byte>, 2> before{std::span(kZeros).first(table.header_offset - data_end), header};
+  const std::array<std::span<const std::byte>, 2> behind{std::span(kZeros).first(table.end_offset - table_end), std::span(kZeros)};
+  TARN_CHECK(headroom_.take(table.end_offset - data_end + kZeros.size()));
+  TARN_CHECK(file_->write_at(data_end, before));
+  TARN_CHECK(table_.write_to(*file_, table.offset));
+  return file_->write_at(table_end, behind);
 }
 
 Appender::Appender(base::FileSystem& fs, std::string directory, const base::Uuid& disk, FileCache& cache, Pending& pending, const Start& start,
@@ -213,8 +231,7 @@ Result<std::unique_ptr<SoloFile>> Appender::open_solo(const Member& member) {
   const std::uint64_t volume = next_volume_.fetch_add(1);
   Member as_solo = member;
   as_solo.solo = true;
-  std::unique_ptr<SoloFile> solo(
-      new SoloFile(fs_, headroom_, trouble_, volume_file_path(directory_, volume) + ".tmp", volume, solo_data_offset(as_solo)));
+  std::unique_ptr<SoloFile> solo(new SoloFile(fs_, headroom_, trouble_, directory_, Place{disk_, volume, 0}, as_solo));
   auto file = fs_.open(solo->temporary_path_, base::OpenMode::create_new);
   if (!file) {
     solo->committed_ = true;  // there is nothing to remove
@@ -253,18 +270,18 @@ Result<Record> Appender::name_solo(SoloFile& solo, Member& member, Receipt* rece
   member.solo = true;
   const std::lock_guard lock(solo_mutex_);
   member.sequence = sequence_.fetch_add(1) + 1;
-  const auto header = encode_header(member, Place{disk_, solo.volume_, 0}, solo.data_offset_);
+  const auto header = encode_header(member, solo.place_, solo.data_offset_);
   TARN_ASSERT(header.size() == solo.data_offset_);
   TARN_CHECK(file->write_at(0, std::span<const std::byte>(header)));
-  TARN_CHECK(fs_.rename(solo.temporary_path_, volume_file_path(directory_, solo.volume_)));
+  TARN_CHECK(fs_.rename(solo.temporary_path_, volume_file_path(directory_, solo.place_.volume)));
   solo.committed_ = true;
-  note_unsynced(solo.volume_);
+  note_unsynced(solo.place_.volume);
   if (receipt != nullptr) {
     *receipt = {group_of(std::move(file)), 0, names_.note()};
     receipt->volume_ticket = receipt->volume->note();
     receipts_.add(*receipt);
   }
-  Record record = to_record(member, Extent{solo.volume_, solo.data_offset_, member.size_bytes, true});
+  Record record = to_record(member, Extent{solo.place_.volume, solo.data_offset_, member.size_bytes, true, true});
   pending_.insert(Change{index_key(member.name.bucket, member.name.key), member.sequence, record, receipt != nullptr});
   return record;
 }

@@ -22,6 +22,7 @@
 
 #include "base/file.hpp"
 #include "base/uuid.hpp"
+#include "volume/block_table.hpp"
 #include "volume/file_cache.hpp"
 #include "volume/group_sync.hpp"
 #include "volume/headroom.hpp"
@@ -33,7 +34,8 @@
 
 namespace tarn::volume {
 
-/// A large object on its way into a volume of its own: `NNNNNNNN.tar.tmp`, data from data_offset on, header written last.
+/// A large object on its way into a volume of its own: `NNNNNNNN.tar.tmp`, data from data_offset on, then the hashes of its
+/// blocks, header written last.
 /// Destroying it before Appender::commit removes the file. One thread at a time.
 class SoloFile {
  public:
@@ -43,7 +45,7 @@ class SoloFile {
 
   /// @cost a write of that size: give it 1 MiB or more.
   [[nodiscard]] Result<void> write(std::span<const std::byte> bytes);
-  /// Pads, writes the archive's trailer and closes the file.
+  /// Pads, writes the table of block hashes and the archive's trailer, and closes the file.
   [[nodiscard]] Result<void> finish();
   /// Finished, not yet committed: the object's bytes as they lie in the file. @return fewer than asked only at the end.
   /// @cost opens the file each time: no descriptor is held between finish() and commit.
@@ -52,15 +54,25 @@ class SoloFile {
 
  private:
   friend class Appender;
-  SoloFile(base::FileSystem& fs, Headroom& headroom, WriteTrouble& trouble, std::string temporary_path, std::uint64_t volume, std::size_t data_offset)
-      : fs_(fs), headroom_(headroom), trouble_(trouble), temporary_path_(std::move(temporary_path)), volume_(volume), data_offset_(data_offset) {}
+  SoloFile(base::FileSystem& fs, Headroom& headroom, WriteTrouble& trouble, const std::string& directory, const Place& place, const Member& member)
+      : fs_(fs),
+        headroom_(headroom),
+        trouble_(trouble),
+        temporary_path_(volume_file_path(directory, place.volume) + ".tmp"),
+        place_(place),
+        data_offset_(solo_data_offset(member)),
+        created_ns_(member.modified_ns),
+        table_(fs, block_side_path(directory, place.volume)) {}
+  [[nodiscard]] Result<void> write_end();
 
   base::FileSystem& fs_;
   Headroom& headroom_;
   WriteTrouble& trouble_;
   const std::string temporary_path_;
-  const std::uint64_t volume_;
+  const Place place_;  // of the volume's begin
   const std::size_t data_offset_;
+  const std::int64_t created_ns_;
+  BlockTableBuilder table_;
   std::unique_ptr<base::File> file_;
   std::uint64_t size_bytes_ = 0;
   bool finished_ = false, committed_ = false;

@@ -11,19 +11,41 @@
 
 namespace tarn::volume {
 
-std::string volume_file_path(std::string_view directory, std::uint64_t volume) {
+namespace {
+
+constexpr std::string_view kVolume = ".tar", kUnfinished = ".tar.tmp", kSideFile = ".blocks.tmp";
+
+std::string path_of(std::string_view directory, std::uint64_t volume, std::string_view suffix) {
   char name[40];
-  std::snprintf(name, sizeof(name), "/volumes/%08llu.tar", static_cast<unsigned long long>(volume));
-  return std::string(directory) + name;
+  std::snprintf(name, sizeof(name), "/volumes/%08llu", static_cast<unsigned long long>(volume));
+  return std::string(directory).append(name).append(suffix);
+}
+
+/// The number before this suffix; UINT64_MAX when the name is another one.
+std::uint64_t number_before(std::string_view file_name, std::string_view suffix) noexcept {
+  if (file_name.size() < 8 + suffix.size() || file_name.substr(file_name.size() - suffix.size()) != suffix) return UINT64_MAX;
+  std::uint64_t number = 0;
+  const char* last = file_name.data() + file_name.size() - suffix.size();
+  const auto [end, error] = std::from_chars(file_name.data(), last, number);
+  return error == std::errc() && end == last ? number : UINT64_MAX;
+}
+
+}  // namespace
+
+std::string volume_file_path(std::string_view directory, std::uint64_t volume) {
+  return path_of(directory, volume, kVolume);
+}
+
+std::string block_side_path(std::string_view directory, std::uint64_t volume) {
+  return path_of(directory, volume, kSideFile);
+}
+
+bool is_unfinished(std::string_view file_name) noexcept {
+  return number_before(file_name, kUnfinished) != UINT64_MAX || number_before(file_name, kSideFile) != UINT64_MAX;
 }
 
 std::uint64_t volume_number(std::string_view file_name) noexcept {
-  constexpr std::string_view kSuffix = ".tar";
-  if (file_name.size() < 8 + kSuffix.size() || file_name.substr(file_name.size() - kSuffix.size()) != kSuffix) return UINT64_MAX;
-  std::uint64_t number = 0;
-  const char* last = file_name.data() + file_name.size() - kSuffix.size();
-  const auto [end, error] = std::from_chars(file_name.data(), last, number);
-  return error == std::errc() && end == last ? number : UINT64_MAX;
+  return number_before(file_name, kVolume);
 }
 
 FileCache::FileCache(base::FileSystem& fs, std::string directory, std::size_t capacity)

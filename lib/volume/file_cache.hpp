@@ -19,6 +19,10 @@ namespace tarn::volume {
 
 /// "<directory>/volumes/00000017.tar"
 [[nodiscard]] std::string volume_file_path(std::string_view directory, std::uint64_t volume);
+/// "<directory>/volumes/00000017.blocks.tmp": what a writer of that volume keeps of its block hashes meanwhile
+[[nodiscard]] std::string block_side_path(std::string_view directory, std::uint64_t volume);
+/// Whether a file of this name is what an unfinished solo volume has left.
+[[nodiscard]] bool is_unfinished(std::string_view file_name) noexcept;
 /// The number in "00000017.tar"; UINT64_MAX when the name is not a volume's.
 [[nodiscard]] std::uint64_t volume_number(std::string_view file_name) noexcept;
 

@@ -19,7 +19,7 @@ constexpr std::string_view kMeta = "meta.";
 constexpr std::size_t kHashDigits = 16;
 constexpr std::size_t kPathComponentBytesMax = 240;  // file systems allow 255
 
-constexpr std::string_view kOperations[] = {"", "delete", "bucket-create", "bucket-remove"};  // by MemberKind
+constexpr std::string_view kOperations[] = {"", "delete", "bucket-create", "bucket-remove", "blocks"};  // by MemberKind
 
 std::string pax_block_name(const Place& place, bool solo) {
   char number[24];
@@ -38,6 +38,10 @@ void append_number(std::string& records, std::string_view name, std::int64_t val
   append_xattr(records, name, std::to_string(value));
 }
 
+bool has_data(const Member& member) {
+  return member.kind == MemberKind::object || member.kind == MemberKind::blocks;
+}
+
 bool needs_path_record(std::string_view path) {
   return path.size() > tar::kUstarNameBytes || std::any_of(path.begin(), path.end(), [](char c) { return static_cast<signed char>(c) < ' '; });
 }
@@ -48,12 +52,12 @@ std::string encode_records(const Member& member, const std::string& path) {
   if (needs_path_record(path)) tar::append_pax(records, "path", path);
   if (member.size_bytes > tar::kUstarSizeMax) tar::append_pax(records, "size", std::to_string(member.size_bytes));
   if (member.kind != MemberKind::object) append_xattr(records, "op", kOperations[static_cast<std::size_t>(member.kind)]);
-  append_xattr(records, "bucket", member.name.bucket);
+  if (member.kind != MemberKind::blocks) append_xattr(records, "bucket", member.name.bucket);
   if (!member.name.key.empty()) append_xattr(records, "key", member.name.key);
   if (member.kind == MemberKind::bucket_created && member.durability == Durability::sync)
     append_xattr(records, "durability", to_string(member.durability));
-  append_xattr(records, "seq", std::to_string(member.sequence));
-  if (member.kind == MemberKind::object) append_xattr(records, "xxh3", base::to_hex(member.checksum));
+  if (member.kind != MemberKind::blocks) append_xattr(records, "seq", std::to_string(member.sequence));
+  if (has_data(member)) append_xattr(records, "xxh3", base::to_hex(member.checksum));
   append_number(records, "mtime", member.modified_ns);
   if (!member.content_type.empty()) append_xattr(records, "type", member.content_type);
   for (const auto& [name, value] : member.user_metadata) append_xattr(records, std::string(kMeta) + name, value);
@@ -166,7 +170,7 @@ std::string member_path(const Member& member) {
 }
 
 std::vector<std::byte> encode_header(const Member& member, const Place& place, std::size_t data_offset) {
-  const std::string path = member_path(member);
+  const std::string path = member.kind == MemberKind::blocks ? ".tarn/blocks/" + std::to_string(place.volume) : member_path(member);
   std::string records = encode_records(member, path);
   const std::size_t hash_at = tar::kBlockBytes + records.size() - 1 - kHashDigits;
   if (data_offset != 0) {
@@ -229,10 +233,11 @@ std::optional<Member> decode_header(std::span<const std::byte> header, const Pla
     if (reader.keyword() == "size") seen.wrong |= !parse_number(reader.value(), member.size_bytes);
     if (reader.keyword().substr(0, kXattr.size()) == kXattr) apply_xattr(reader.keyword().substr(kXattr.size()), reader.value(), member, seen);
   }
-  if (reader.malformed() || seen.wrong || !seen.has_bucket || !seen.has_sequence || seen.hash.size() != kHashDigits) return std::nullopt;
-  if (member.kind == MemberKind::object && !seen.has_checksum) return std::nullopt;
+  const bool blocks = member.kind == MemberKind::blocks;
+  if (reader.malformed() || seen.wrong || seen.has_bucket == blocks || seen.has_sequence == blocks) return std::nullopt;
+  if (seen.hash.size() != kHashDigits || (has_data(member) && !seen.has_checksum)) return std::nullopt;
   const bool bucket_note = member.kind == MemberKind::bucket_created || member.kind == MemberKind::bucket_removed;
-  if (bucket_note != member.name.key.empty()) return std::nullopt;
+  if ((bucket_note || blocks) != member.name.key.empty()) return std::nullopt;
 
   std::vector<std::byte> copy(header.begin(), header.end());
   std::memset(copy.data() + (seen.hash.data() - reinterpret_cast<const char*>(header.data())), '0', kHashDigits);

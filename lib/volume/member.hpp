@@ -1,4 +1,4 @@
-// member.hpp - one member of a volume: an object, or a note that an object or bucket came or went.
+// member.hpp - one member of a volume: an object, a note that an object or bucket came or went, or an object's block hashes.
 // Level 2 (volume). Value types and pure functions; any thread. docs/FORMATS.md draws the bytes.
 //
 //   header = [ 'x' block | pax records, padded to blocks | ustar block ], then data, padded to blocks
@@ -27,11 +27,12 @@
 
 namespace tarn::volume {
 
-enum class MemberKind : std::uint8_t { object, deleted, bucket_created, bucket_removed };
+/// blocks: the table of the object before it (block_table.hpp). It has neither name nor sequence: it belongs to its volume.
+enum class MemberKind : std::uint8_t { object, deleted, bucket_created, bucket_removed, blocks };
 
 struct Member {
   MemberKind kind = MemberKind::object;
-  ObjectName name;  ///< key is empty for buckets
+  ObjectName name;  ///< key is empty for buckets, both are for blocks
   std::uint64_t sequence = 0;
   std::uint64_t size_bytes = 0;
   Checksum checksum{};

@@ -11,6 +11,7 @@
 #include "base/limits.hpp"
 #include "base/log.hpp"
 #include "base/text.hpp"
+#include "volume/block_table.hpp"
 #include "volume/file_cache.hpp"
 #include "volume/record.hpp"
 #include "volume/scanner.hpp"
@@ -18,12 +19,6 @@
 namespace tarn::volume {
 
 namespace {
-
-constexpr std::string_view kTemporarySuffix = ".tar.tmp";
-
-bool ends_with(std::string_view text, std::string_view suffix) {
-  return text.size() >= suffix.size() && text.substr(text.size() - suffix.size()) == suffix;
-}
 
 class Recovery {
  public:
@@ -74,7 +69,7 @@ class Recovery {
       const std::uint64_t volume = volume_number(name);
       if (volume != UINT64_MAX) {
         volumes.push_back(volume);
-      } else if (ends_with(name, kTemporarySuffix) && volume_number(name.substr(0, name.size() - 4)) != UINT64_MAX) {
+      } else if (is_unfinished(name)) {
         TARN_CHECK(fs_.remove(directory_ + "/volumes/" + name));
       } else {
         base::log_warn(directory_ + "/volumes/" + name + ": not a volume; left alone");
@@ -106,6 +101,7 @@ class Recovery {
     TARN_TRY(const auto result, scan_volume(file, disk_, volume, begin, [&](const ScannedMember& found) -> Result<void> {
                ++members;
                solo |= found.member.solo;
+               if (found.member.kind == MemberKind::blocks) return {};  // of the object before it
                // The index has seen this object come and go; the process ended before its volume was removed.
                if (found.member.solo && !options_.rebuild && found.member.sequence <= committed_) {
                  orphan = true;
@@ -163,7 +159,11 @@ class Recovery {
     Change change{index_key(member.name.bucket, member.name.key), member.sequence, std::nullopt};
     if (member.kind == MemberKind::object) {
       change.record = Record{member.sequence, member.size_bytes, member.checksum, member.modified_ns, member.content_type, member.user_metadata, {}};
-      if (member.size_bytes > 0 || member.solo) change.record->extents.push_back({volume, found.data_offset, member.size_bytes, member.solo});
+      Extent extent{volume, found.data_offset, member.size_bytes, member.solo, member.solo};
+      if (member.solo && options_.verify_data) {  // without it a range costs a look at the whole, no more
+        TARN_TRY(extent.blocks, table_is_whole(file, Place{disk_, volume, found.data_offset}, member.size_bytes));
+      }
+      if (member.size_bytes > 0 || member.solo) change.record->extents.push_back(extent);
     }
     Change& kept = changes_[change.key];
     if (kept.sequence < change.sequence) std::swap(kept, change);

@@ -32,7 +32,7 @@ TEST_CASE("check_disk: a healthy disk; counts of what it holds", "[object][check
   CHECK(report->healthy());
   CHECK(report->objects == 2);
   CHECK(report->object_bytes == 2'006'000);
-  CHECK(report->members == 6);  // bucket, x twice, large, gone and its removal
+  CHECK(report->members == 7);  // bucket, x twice, large and its block hashes, gone and its removal
   CHECK(report->volumes == 2);
   CHECK(!report->rebuilt);
   CHECK(report->stale_bytes > 5000);
