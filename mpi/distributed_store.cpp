@@ -86,11 +86,6 @@ Result<std::size_t> DistributedStore::read(const ObjectName& name, std::uint64_t
   }
   TARN_TRY(const auto neighbour, open_neighbour(at, name));
   if (!neighbour) return parts_.client.read(at, name, offset, target);
-  if (!neighbour->verified() && neighbour->info().size_bytes < limits::kSoloObjectBytesMin) {
-    // As the owner does for small objects: the whole is checked before a part is given out.
-    std::vector<std::byte> whole(static_cast<std::size_t>(neighbour->info().size_bytes));
-    TARN_CHECK(neighbour->read(0, whole));
-  }
   return neighbour->read(offset, target);
 }
 

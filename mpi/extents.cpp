@@ -32,7 +32,7 @@ Result<std::vector<object::FileExtent>> open_extents(const object::LocalStore& s
   extents.reserve(stored.extents.size());
   for (const auto& extent : stored.extents) {
     TARN_TRY(auto file, store.volume_file(stored.disk, extent.volume));
-    extents.push_back({std::move(file), extent.offset, extent.length_bytes});
+    extents.push_back({std::move(file), extent.offset, extent.length_bytes, extent.blocks});
   }
   return extents;
 }

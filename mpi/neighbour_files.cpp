@@ -44,7 +44,7 @@ Result<std::vector<object::FileExtent>> NeighbourFiles::open(RankId rank, const 
   extents.reserve(stored.extents.size());
   for (const auto& extent : stored.extents) {
     TARN_TRY(auto file, volume(rank, stored.disk, extent.volume));
-    extents.push_back({std::move(file), extent.offset, extent.length_bytes});
+    extents.push_back({std::move(file), extent.offset, extent.length_bytes, extent.blocks});
   }
   return extents;
 }

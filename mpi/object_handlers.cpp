@@ -166,7 +166,7 @@ void ObjectHandlers::open(Request request) {
     Encoder encoder = begin_message();
     encode(encoder, stored);
     if (stored.info.size_bytes > inline_max) {
-      TARN_TRY(const auto id, sessions_.add(std::make_shared<ReadSession>(stored.info, std::move(extents)), request.source()));
+      TARN_TRY(const auto id, sessions_.add(std::make_shared<ReadSession>(target.name, stored, std::move(extents)), request.source()));
       encoder.u8(1).u64(id);
       return Buffer(encoder.bytes());
     }
@@ -187,9 +187,12 @@ void ObjectHandlers::read(Request request) {
   if (!decoder.complete() || length > limits::kPeerPieceBytesMax) return request.responder().fail(malformed("a range"));
   const auto answer = [&]() -> Result<Buffer> {
     TARN_TRY(const auto session, sessions_.reader(id, request.source()));
-    TARN_TRY(const auto size, clip(session->info, offset, length));
+    TARN_TRY(const auto size, clip(session->version.info, offset, length));
+    // A reader for each piece: several are under way at once, and it is the disk that remembers what was verified.
+    TARN_TRY(const auto reader, store_.reader_of(session->name, session->version, session->extents));
     Buffer bytes(size);
-    TARN_CHECK(read_extents(session->extents, offset, bytes.span()));
+    TARN_TRY(const auto got, reader->read(offset, bytes.span()));
+    bytes.shrink(got);
     return bytes;
   };
   answer_with(request, answer(), [&](Buffer& bytes) { request.responder().data(std::move(bytes)); });
@@ -202,7 +205,7 @@ void ObjectHandlers::read_range(Request request) {
   const auto length = decoder.u64();
   if (!decoder.complete() || length > limits::kPeerPieceBytesMax) return request.responder().fail(malformed("a range"));
   const auto answer = [&]() -> Result<Buffer> {
-    // The local reader verifies: the whole object when it is small.
+    // The local reader verifies: the whole object when it is small, else the blocks that the range touches.
     TARN_TRY(const auto reader, store_.open_reader(target.disk, target.name));
     TARN_TRY(const auto size, clip(reader->info(), offset, length));
     Buffer bytes(size);

@@ -32,14 +32,30 @@ Result<std::size_t> PeerReader::read(std::uint64_t offset, std::span<std::byte> 
 
 Result<std::size_t> NeighbourReader::read(std::uint64_t offset, std::span<std::byte> target) {
   TARN_TRY(const std::size_t size, clip(info_, offset, target.size()));
-  TARN_CHECK(read_extents(extents_, offset, target.first(size)));
-  if (verified_) return size;
-  TARN_CHECK(check_.add(name_, info_, rank_, offset, target.first(size)));
-  if (check_.passed()) {
-    verified_ = true;
-    passed_();
+  target = target.first(size);
+  const bool whole = size == info_.size_bytes;
+  if (!whole && blocks_.verifiable()) {
+    TARN_CHECK(blocks_.read(offset, target));
+  } else {
+    if (!whole && !verified_) TARN_CHECK(verify_whole());
+    TARN_CHECK(read_extents(blocks_.extents(), offset, target));
   }
+  if (verified_) return size;
+  TARN_CHECK(check_.add(name_, info_, rank_, offset, target));
+  if (check_.passed()) pass();
   return size;
+}
+
+Result<void> NeighbourReader::verify_whole() {
+  TARN_TRY(const auto checksum, object::checksum_of(blocks_.extents()));
+  TARN_CHECK(verify(name_, info_, checksum, rank_));
+  pass();
+  return {};
+}
+
+void NeighbourReader::pass() {
+  verified_ = true;
+  passed_();
 }
 
 Result<std::size_t> MemoryReader::read(std::uint64_t offset, std::span<std::byte> target) {

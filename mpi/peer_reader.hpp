@@ -14,6 +14,7 @@
 #include "base/hash.hpp"
 #include "mpi/peer_client.hpp"
 #include "object/object_service.hpp"
+#include "object/verified_extents.hpp"
 
 namespace tarn::mpi {
 
@@ -51,24 +52,33 @@ class PeerReader final : public object::ObjectReader {
   SequentialCheck check_;
 };
 
-/// An object in volumes of a neighbour on this node, which this process has opened.
+/// An object in volumes of a neighbour on this node, which this process has opened. Whatever it gives is verified.
 class NeighbourReader final : public object::ObjectReader {
  public:
   /// @param verified  these bytes have been checked before.
   /// @param passed    called once when a whole read has checked them.
   NeighbourReader(RankId rank, ObjectName name, ObjectInfo info, std::vector<object::FileExtent> extents, bool verified, std::function<void()> passed)
-      : rank_(rank), name_(std::move(name)), info_(std::move(info)), extents_(std::move(extents)), verified_(verified), passed_(std::move(passed)) {}
+      : rank_(rank),
+        name_(std::move(name)),
+        info_(std::move(info)),
+        blocks_(name_, std::move(extents)),
+        verified_(verified),
+        passed_(std::move(passed)) {}
 
   [[nodiscard]] const ObjectInfo& info() const noexcept override { return info_; }
   [[nodiscard]] Result<std::size_t> read(std::uint64_t offset, std::span<std::byte> target) override;
-  [[nodiscard]] std::vector<object::FileExtent> extents() const override { return extents_; }
+  [[nodiscard]] std::vector<object::FileExtent> extents() const override { return blocks_.extents(); }
   [[nodiscard]] bool verified() const noexcept override { return verified_; }
 
  private:
+  /// What has no block hashes is verified as a whole before a part of it is given out, as the owner does.
+  [[nodiscard]] Result<void> verify_whole();
+  void pass();
+
   const RankId rank_;
   const ObjectName name_;
   const ObjectInfo info_;
-  const std::vector<object::FileExtent> extents_;
+  object::VerifiedExtents blocks_;
   bool verified_;
   std::function<void()> passed_;
   SequentialCheck check_;

@@ -23,15 +23,17 @@
 #include "mpi/event.hpp"
 #include "mpi/peer_service.hpp"
 #include "mpi/worker_pool.hpp"
+#include "object/local_store.hpp"
 #include "object/object_service.hpp"
 
 namespace tarn::mpi {
 
 /// One version of an object, its volumes held open: overwriting and removing do not disturb the reader.
 struct ReadSession {
-  ReadSession(ObjectInfo object_info, std::vector<object::FileExtent> object_extents)
-      : info(std::move(object_info)), extents(std::move(object_extents)) {}
-  const ObjectInfo info;
+  ReadSession(ObjectName object_name, object::StoredObject object_version, std::vector<object::FileExtent> object_extents)
+      : name(std::move(object_name)), version(std::move(object_version)), extents(std::move(object_extents)) {}
+  const ObjectName name;
+  const object::StoredObject version;
   const std::vector<object::FileExtent> extents;
 };
 

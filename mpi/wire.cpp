@@ -125,7 +125,7 @@ ObjectInfo decode_info(Decoder& decoder) {
 void encode(Encoder& encoder, const object::StoredObject& stored) {
   encode(encoder, stored.info);
   encoder.u32(stored.disk).u64(stored.sequence).u32(static_cast<std::uint32_t>(stored.extents.size()));
-  for (const auto& extent : stored.extents) encoder.u64(extent.volume).u64(extent.offset).u64(extent.length_bytes);
+  for (const auto& extent : stored.extents) encoder.u64(extent.volume).u64(extent.offset).u64(extent.length_bytes).u8(extent.blocks ? 1 : 0);
 }
 
 object::StoredObject decode_stored(Decoder& decoder) {
@@ -138,6 +138,7 @@ object::StoredObject decode_stored(Decoder& decoder) {
     extent.volume = decoder.u64();
     extent.offset = decoder.u64();
     extent.length_bytes = decoder.u64();
+    extent.blocks = decoder.u8() != 0;
     stored.extents.push_back(extent);
   }
   return stored;

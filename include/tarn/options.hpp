@@ -13,6 +13,13 @@ namespace tarn {
 /// automatic: same node: serve directly; a client known to follow: 307; others: proxy.
 enum class RedirectPolicy : std::uint8_t { automatic, always, never };
 
+/// Objects beyond 64 KiB can go from the page cache to the client without passing through the process: fastest, but nobody looks
+/// at the bytes.
+/// never:  they always do, unverified.
+/// first:  they do once the whole object has been verified since the store was opened; before, bytes are verified as they are sent.
+/// always: all bytes are verified as they are sent.
+enum class VerifySendfile : std::uint8_t { never, first, always };
+
 /// The HTTP sidecar of this rank.
 struct SidecarOptions {
   bool enabled = false;
@@ -21,6 +28,7 @@ struct SidecarOptions {
   unsigned threads = 2;
   bool anonymous = false;  ///< true: no token is asked for
   RedirectPolicy redirect = RedirectPolicy::automatic;
+  VerifySendfile verify_sendfile = VerifySendfile::first;
   std::string endpoint_file;  ///< written by rank 0, mode 0600, when every rank serves; empty: none
 };
 

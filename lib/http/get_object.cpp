@@ -1,7 +1,7 @@
 // GET and HEAD of an object.
 //
 //   here, small            read whole, checked, one sendmsg with the head
-//   here or neighbour      sendfile from the volumes; the first read since open goes by ObjectReader::read, which checks
+//   here or neighbour      sendfile from the volumes, or by ObjectReader::read, which verifies what it gives: options.verify_sendfile
 //   another rank           307, or pieces through the blocking pool
 #include <algorithm>
 #include <memory>
@@ -43,7 +43,9 @@ Task<> send_by_reading(Exchange& exchange, Source& source, const ResolvedRange& 
     const auto got = co_await read_piece(exchange, source, range.first + done, piece);
     if (!got || *got != piece.size()) {
       if (head_sent) co_return exchange.cut();
-      co_return co_await exchange.refuse(got ? Error(ErrorCode::corrupt, "the object is shorter than its index entry says") : got.error());
+      // Outside of the co_await: GCC 12 destroys what a conditional operator in it makes twice.
+      const Error why = got ? Error(ErrorCode::corrupt, "the object is shorter than its index entry says") : got.error();
+      co_return co_await exchange.refuse(why);
     }
     if (!head_sent && !co_await exchange.send_head(true)) co_return;
     head_sent = true;
@@ -111,6 +113,12 @@ Task<> send_without_body(Exchange& exchange, Answer answer, std::uint64_t size_b
   return exchange.refuse_range(size_bytes);
 }
 
+/// Whether bytes may be sent that nobody has looked at now. Pieces that read() gives are verified as they are sent, so that a part of an
+/// object of any size waits for its own blocks only.
+bool may_send_unseen(VerifySendfile policy, const object::ObjectReader& reader) {
+  return policy == VerifySendfile::never || (policy == VerifySendfile::first && reader.verified());
+}
+
 Task<> send_object(Exchange& exchange, std::unique_ptr<object::ObjectReader> reader, bool here) {
   const ObjectInfo& info = reader->info();
   ResolvedRange range;
@@ -121,8 +129,8 @@ Task<> send_object(Exchange& exchange, std::unique_ptr<object::ObjectReader> rea
   source.blocks = !here && source.extents.empty();
   if (source.blocks) exchange.worker.metrics.count_proxied();
   exchange.response().add("Content-Length", range.length);
-  const bool whole = range.kind == RangeKind::whole;
-  if (!source.extents.empty() && (!whole || reader->verified())) co_return co_await send_by_sendfile(exchange, source, range);
+  if (!source.extents.empty() && may_send_unseen(exchange.server.options.verify_sendfile, *reader))
+    co_return co_await send_by_sendfile(exchange, source, range);
   if (range.length == 0) {
     co_await exchange.send_head(false);
     co_return;

@@ -33,7 +33,7 @@ StoredObject to_stored(std::uint32_t disk, std::string_view key, const volume::R
   StoredObject stored{volume::object_info(key, record), disk, record.sequence, {}};
   stored.extents.reserve(record.extents.size());
   for (const auto& extent : record.extents) {
-    if (extent.length_bytes > 0) stored.extents.push_back({extent.volume, extent.offset, extent.length_bytes});
+    if (extent.length_bytes > 0) stored.extents.push_back({extent.volume, extent.offset, extent.length_bytes, extent.blocks});
   }
   return stored;
 }
@@ -367,7 +367,13 @@ Result<StoredObject> LocalStore::find(std::uint32_t disk, const ObjectName& name
 Result<std::unique_ptr<ObjectReader>> LocalStore::open_reader(std::uint32_t disk, const ObjectName& name) const {
   TARN_TRY(const auto* const on, impl_->disk(disk));
   TARN_TRY(auto opened, impl_->open_version(*on, name));
-  return std::make_unique<LocalReader>(*on, name, opened.record, std::move(opened.extents));
+  return std::make_unique<LocalReader>(*on, name, volume::object_info(name.key, opened.record), opened.record.sequence, std::move(opened.extents));
+}
+
+Result<std::unique_ptr<ObjectReader>> LocalStore::reader_of(const ObjectName& name, const StoredObject& version,
+                                                            std::vector<FileExtent> extents) const {
+  TARN_TRY(const auto* const on, impl_->disk(version.disk));
+  return std::make_unique<LocalReader>(*on, name, version.info, version.sequence, std::move(extents));
 }
 
 Result<std::vector<std::byte>> LocalStore::get(std::uint32_t disk, const ObjectName& name) const {
@@ -377,9 +383,11 @@ Result<std::vector<std::byte>> LocalStore::get(std::uint32_t disk, const ObjectN
   TARN_TRY(const auto opened, impl_->open_version(*on, name));
   std::vector<std::byte> bytes(opened.record.size_bytes);
   TARN_CHECK(read_extents(opened.extents, 0, bytes));
-  if (base::xxh3_128(bytes) != opened.record.checksum)
+  if (base::xxh3_128(bytes) != opened.record.checksum) {
+    on->note_damaged(name, opened.record.sequence);
     return fail(ErrorCode::corrupt, full_name(name) + ": its bytes in " +
                                         (opened.extents.empty() ? on->path() : opened.extents.front().file->path()) + " do not match their checksum");
+  }
   on->note_verified(opened.record.sequence);
   return bytes;
 }

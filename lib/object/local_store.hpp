@@ -47,6 +47,7 @@ struct StoredExtent {
   std::uint64_t volume = 0;  ///< id; see volume_path()
   std::uint64_t offset = 0;  ///< in the volume file
   std::uint64_t length_bytes = 0;
+  bool blocks = false;  ///< as in FileExtent
 
   friend bool operator==(const StoredExtent&, const StoredExtent&) = default;
 };
@@ -98,6 +99,9 @@ class LocalStore {
   /// Index lookup. @errors not_found, bucket_not_found.
   [[nodiscard]] Result<StoredObject> find(std::uint32_t disk, const ObjectName& name) const;
   [[nodiscard]] Result<std::unique_ptr<ObjectReader>> open_reader(std::uint32_t disk, const ObjectName& name) const;
+  /// The same for a version that find() has given and whose extents the caller holds open.
+  [[nodiscard]] Result<std::unique_ptr<ObjectReader>> reader_of(const ObjectName& name, const StoredObject& version,
+                                                                std::vector<FileExtent> extents) const;
   /// Reads a whole object, verified, with one allocation: the fast path for small ones.
   [[nodiscard]] Result<std::vector<std::byte>> get(std::uint32_t disk, const ObjectName& name) const;
   /// All disks merged, in key order.

@@ -26,6 +26,7 @@ struct FileExtent {
   std::shared_ptr<const base::File> file;
   std::uint64_t offset = 0;
   std::uint64_t length_bytes = 0;
+  bool blocks = false;  ///< a table with a hash for each 64 KiB of it follows in the file (volume/block_table.hpp)
 };
 
 /// One version of one object, open for reading. Overwrites and removals do not disturb it.
@@ -34,9 +35,9 @@ class ObjectReader {
  public:
   virtual ~ObjectReader() = default;
   [[nodiscard]] virtual const ObjectInfo& info() const noexcept = 0;
-  /// @return bytes written to target; less than its size only at the end. Reading the whole object
-  ///         from 0 in order verifies its checksum: the call that would give the last byte fails with
-  ///         `corrupt` instead when it does not match.
+  /// @return bytes written to target, all of them verified; less than its size only at the end. Reading the whole
+  ///         object from 0 in order also verifies its checksum: the call that would give the last byte fails with
+  ///         `corrupt` instead when it does not match. (A reader of another rank's object verifies parts where they lie.)
   /// @cost   local and neighbour: pread; remote: a round trip for each 8 MiB, and it blocks.
   [[nodiscard]] virtual Result<std::size_t> read(std::uint64_t offset, std::span<std::byte> target) = 0;
   /// The object's bytes as extents of open files, in order; empty when they are not in files of this node.

@@ -14,7 +14,7 @@ Result<std::vector<FileExtent>> open_extents(const volume::Disk& disk, const vol
   extents.reserve(record.extents.size());
   for (const auto& extent : record.extents) {
     TARN_TRY(auto file, disk.file(extent.volume));
-    extents.push_back({std::move(file), extent.offset, extent.length_bytes});
+    extents.push_back({std::move(file), extent.offset, extent.length_bytes, extent.blocks});
   }
   return extents;
 }
@@ -38,60 +38,71 @@ Result<void> read_extents(std::span<const FileExtent> extents, std::uint64_t off
   return {};
 }
 
-LocalReader::LocalReader(const volume::Disk& disk, const ObjectName& name, const volume::Record& record, std::vector<FileExtent> extents)
-    : disk_(disk), bucket_(name.bucket), info_(volume::object_info(name.key, record)), sequence_(record.sequence), extents_(std::move(extents)) {}
+LocalReader::LocalReader(const volume::Disk& disk, const ObjectName& name, ObjectInfo info, std::uint64_t sequence, std::vector<FileExtent> extents)
+    : disk_(disk), name_(name), info_(std::move(info)), sequence_(sequence), blocks_(name, std::move(extents)) {}
 
-Error LocalReader::corrupt() const {
-  const std::string where = extents_.empty() ? disk_.path() : extents_.front().file->path();
-  return Error(ErrorCode::corrupt, bucket_ + "/" + info_.key + ": its bytes in " + where + " do not match their checksum");
-}
-
-Result<void> LocalReader::load_small() {
-  std::vector<std::byte> bytes(info_.size_bytes);
-  TARN_CHECK(read_extents(extents_, 0, bytes));
-  if (base::xxh3_128(bytes) != info_.checksum) return fail(corrupt());
-  disk_.note_verified(sequence_);
-  small_ = std::move(bytes);
-  return {};
-}
-
-Result<std::size_t> LocalReader::read(std::uint64_t offset, std::span<std::byte> target) {
-  if (offset >= info_.size_bytes) {
-    if (info_.size_bytes == 0 && !verified()) {
-      if (base::xxh3_128({}) != info_.checksum) return fail(corrupt());
-      disk_.note_verified(sequence_);
-    }
-    return 0;
-  }
-  target = target.first(std::min<std::uint64_t>(target.size(), info_.size_bytes - offset));
-  const bool whole = target.size() == info_.size_bytes;
-  const bool small = info_.size_bytes < limits::kSoloObjectBytesMin;
-  if (small && !whole && small_.empty() && !verified()) TARN_CHECK(load_small());
-  if (!small_.empty()) {
-    std::memcpy(target.data(), small_.data() + offset, target.size());
-    return target.size();
-  }
-  TARN_CHECK(read_extents(extents_, offset, target));
-  if (whole) {
-    if (base::xxh3_128(target) != info_.checksum) return fail(corrupt());
+Result<void> LocalReader::check(const Checksum& checksum) const {
+  if (checksum == info_.checksum) {
     disk_.note_verified(sequence_);
-    return target.size();
+    return {};
   }
+  const std::string where = blocks_.extents().empty() ? disk_.path() : blocks_.extents().front().file->path();
+  return fail(ErrorCode::corrupt, name_.bucket + "/" + name_.key + ": its bytes in " + where + " do not match their checksum");
+}
+
+Result<void> LocalReader::read_all(std::span<std::byte> target) {
+  TARN_CHECK(read_extents(blocks_.extents(), 0, target));
+  return check(base::xxh3_128(target));
+}
+
+/// Blocks verify themselves. What has none is verified as a whole first: a small object, which stays in memory then, or one
+/// whose table was lost.
+Result<void> LocalReader::read_part(std::uint64_t offset, std::span<std::byte> target) {
+  if (blocks_.verifiable()) return blocks_.read(offset, target);
+  if (!verified() && info_.size_bytes < limits::kSoloObjectBytesMin) {
+    std::vector<std::byte> bytes(info_.size_bytes);
+    TARN_CHECK(read_all(bytes));
+    small_ = std::move(bytes);
+    std::memcpy(target.data(), small_.data() + offset, target.size());
+    return {};
+  }
+  if (!verified()) {
+    TARN_TRY(const auto checksum, checksum_of(blocks_.extents()));
+    TARN_CHECK(check(checksum));
+  }
+  return read_extents(blocks_.extents(), offset, target);
+}
+
+/// Of reads in order from the begin on: the checksum of the whole.
+Result<void> LocalReader::follow(std::uint64_t offset, std::span<const std::byte> bytes) {
   if (offset == 0) {
     stream_.emplace();
     next_ = 0;
   }
-  if (stream_ && offset == next_) {
-    stream_->update(target);
-    next_ += target.size();
-    if (next_ == info_.size_bytes) {
-      const bool good = stream_->digest() == info_.checksum;
-      stream_.reset();
-      if (!good) return fail(corrupt());
-      disk_.note_verified(sequence_);
-    }
+  if (!stream_ || offset != next_) return {};
+  stream_->update(bytes);
+  next_ += bytes.size();
+  if (next_ < info_.size_bytes) return {};
+  const Checksum checksum = stream_->digest();
+  stream_.reset();
+  return check(checksum);
+}
+
+Result<std::size_t> LocalReader::read(std::uint64_t offset, std::span<std::byte> target) {
+  if (offset >= info_.size_bytes) {
+    if (info_.size_bytes == 0 && !verified()) TARN_CHECK(check(base::xxh3_128({})));
+    return 0;
   }
-  return target.size();
+  target = target.first(std::min<std::uint64_t>(target.size(), info_.size_bytes - offset));
+  if (!small_.empty()) {
+    std::memcpy(target.data(), small_.data() + offset, target.size());
+    return target.size();
+  }
+  auto got = target.size() == info_.size_bytes ? read_all(target) : read_part(offset, target);
+  if (got && small_.empty() && target.size() < info_.size_bytes) got = follow(offset, target);
+  if (got) return target.size();
+  if (got.error().code == ErrorCode::corrupt) disk_.note_damaged(name_, sequence_);
+  return fail(std::move(got).error());
 }
 
 }  // namespace tarn::object

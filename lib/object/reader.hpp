@@ -13,6 +13,7 @@
 #include "base/file.hpp"
 #include "base/hash.hpp"
 #include "object/object_service.hpp"
+#include "object/verified_extents.hpp"
 #include "volume/disk.hpp"
 #include "volume/record.hpp"
 
@@ -25,22 +26,24 @@ namespace tarn::object {
 
 class LocalReader final : public ObjectReader {
  public:
-  LocalReader(const volume::Disk& disk, const ObjectName& name, const volume::Record& record, std::vector<FileExtent> extents);
+  LocalReader(const volume::Disk& disk, const ObjectName& name, ObjectInfo info, std::uint64_t sequence, std::vector<FileExtent> extents);
 
   [[nodiscard]] const ObjectInfo& info() const noexcept override { return info_; }
   [[nodiscard]] Result<std::size_t> read(std::uint64_t offset, std::span<std::byte> target) override;
-  [[nodiscard]] std::vector<FileExtent> extents() const override { return extents_; }
+  [[nodiscard]] std::vector<FileExtent> extents() const override { return blocks_.extents(); }
   [[nodiscard]] bool verified() const noexcept override { return disk_.verified(sequence_); }
 
  private:
-  [[nodiscard]] Result<void> load_small();
-  [[nodiscard]] Error corrupt() const;
+  [[nodiscard]] Result<void> read_all(std::span<std::byte> target);
+  [[nodiscard]] Result<void> read_part(std::uint64_t offset, std::span<std::byte> target);
+  [[nodiscard]] Result<void> follow(std::uint64_t offset, std::span<const std::byte> bytes);
+  [[nodiscard]] Result<void> check(const Checksum& checksum) const;
 
   const volume::Disk& disk_;
-  const std::string bucket_;
+  const ObjectName name_;
   const ObjectInfo info_;
   const std::uint64_t sequence_;
-  const std::vector<FileExtent> extents_;
+  VerifiedExtents blocks_;
   std::vector<std::byte> small_;                // the whole object, verified, once a part of a small one was asked for
   std::optional<base::ChecksumStream> stream_;  // of bytes [0, next_), while they are read in order
   std::uint64_t next_ = 0;

@@ -134,6 +134,11 @@ bool Disk::verified(std::uint64_t sequence) const noexcept {
 std::string Disk::trouble() const {
   std::string text = committer_->trouble();
   if (const std::string writes = appender_->trouble(); !writes.empty()) text += (text.empty() ? "" : "; ") + writes;
+  const auto is_current = [this](const ObjectName& name, std::uint64_t sequence) {
+    const auto record = find(name.bucket, name.key);
+    return record && *record && (*record)->sequence == sequence;
+  };
+  if (const std::string damaged = damages_.text(is_current); !damaged.empty()) text += (text.empty() ? "" : "; ") + damaged;
   for (const auto& one : found_troubles_) text += (text.empty() ? "" : "; ") + one;
   return text;
 }

@@ -19,6 +19,7 @@
 #include "base/limits.hpp"
 #include "volume/appender.hpp"
 #include "volume/committer.hpp"
+#include "volume/damage_list.hpp"
 #include "volume/disk_directory.hpp"
 #include "volume/file_cache.hpp"
 #include "volume/index.hpp"
@@ -85,6 +86,9 @@ class Disk {
   /// misses holds up the next atomic operation).
   void expect_verified(std::uint64_t sequence) const noexcept { __builtin_prefetch(&(*verified_)[sequence % kVerifiedSlots], 1); }
 
+  /// Remembers, for trouble(), that the bytes of this version did not match their checksum.
+  void note_damaged(const ObjectName& name, std::uint64_t sequence) const { damages_.note(name, sequence); }
+
   [[nodiscard]] Result<void> commit() { return committer_->commit_all(); }
   [[nodiscard]] Result<void> flush();
   /// No other call may run or follow.
@@ -104,7 +108,8 @@ class Disk {
   std::unique_ptr<Appender> appender_;
   bool rebuilt_ = false;
   std::vector<std::string> found_troubles_;  // at open; constant since
-  std::unique_ptr<Committer> committer_;     // last: its thread uses the others
+  mutable DamageList damages_;
+  std::unique_ptr<Committer> committer_;  // last: its thread uses the others
   /// Slot = sequence modulo size: exact, since a disk uses each sequence once; a newer one replaces an older one.
   static constexpr std::size_t kVerifiedSlots = 1 << 16;
   std::unique_ptr<std::array<std::atomic<std::uint64_t>, kVerifiedSlots>> verified_;

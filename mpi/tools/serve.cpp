@@ -35,6 +35,13 @@ Result<RedirectPolicy> parse_redirect(const std::string& text) {
   return fail(ErrorCode::invalid, "--redirect cannot be '" + text + "'; it is one of auto, always, never");
 }
 
+Result<VerifySendfile> parse_verify_sendfile(const std::string& text) {
+  if (text == "never") return VerifySendfile::never;
+  if (text == "first") return VerifySendfile::first;
+  if (text == "always") return VerifySendfile::always;
+  return fail(ErrorCode::invalid, "--verify-sendfile cannot be '" + text + "'; it is one of never, first, always");
+}
+
 /// Without --dir: a directory of this job on the best scratch file system. Said by the first rank.
 Result<std::string> default_directory() {
   const auto environment = job::current_environment();
@@ -68,7 +75,7 @@ Result<std::optional<ServeArguments>> parse_serve(const Arguments& arguments) {
   sidecar.enabled = true;
   sidecar.endpoint_file = "endpoint.json";
   unsigned port = 0;
-  std::string redirect = "auto";
+  std::string redirect = "auto", verify_sendfile = "first";
   CommandLine line(
       "serve [--dir DIR]... [OPTION...]",
       "Makes the ranks of this MPI job one object store and serves it by HTTP until SIGTERM, SIGINT or SIGUSR1 comes to any rank (mpirun\n"
@@ -87,6 +94,8 @@ Result<std::optional<ServeArguments>> parse_serve(const Arguments& arguments) {
       "ready-file", po::value(&serve.ready_file)->value_name("FILE"), "appears when the store can be used, goes away at the end")(
       "anonymous", po::bool_switch(&sidecar.anonymous), "ask no token of anybody")(
       "redirect", po::value(&redirect)->value_name("WHEN"), "objects of other ranks: auto (default), always, never redirected")(
+      "verify-sendfile", po::value(&verify_sendfile)->value_name("WHEN"),
+      "large objects verified as they are sent: never, first (default: until the whole was read once since the start), always")(
       "node-id-from-rank", po::bool_switch(&serve.store.node_id_from_rank), "every rank counts as a node of its own (tests, demonstrations)")(
       "threads", po::value(&sidecar.threads)->value_name("N")->default_value(2), "HTTP threads per rank");
   TARN_TRY(const bool go_on, line.parse(arguments, 0, 0));
@@ -95,6 +104,7 @@ Result<std::optional<ServeArguments>> parse_serve(const Arguments& arguments) {
   if (sidecar.threads < 1 || sidecar.threads > 256) return fail(ErrorCode::invalid, "--threads must be 1 to 256");
   sidecar.port = static_cast<std::uint16_t>(port);
   TARN_TRY(sidecar.redirect, parse_redirect(redirect));
+  TARN_TRY(sidecar.verify_sendfile, parse_verify_sendfile(verify_sendfile));
   if (serve.store.directories.empty()) {
     TARN_TRY(serve.store.directories.emplace_back(), default_directory());
   }

@@ -6,6 +6,7 @@
 import hashlib
 import http.client
 import json
+import os
 import random
 import re
 import socket
@@ -365,6 +366,58 @@ class Neighbours(WithServer):
             self.assertEqual(self.call("GET", "/bucket/r1/k", agent="curl/8").body, data)
         self.assertEqual(self.call("GET", "/bucket/r1/k", agent="curl/8", headers={"Range": "bytes=100-200"}).body, data[100:201])
         self.assertNotRegex(self.call("GET", "/-/metrics").body.decode(), r"\ntarn_http_redirects_total [1-9]")
+
+
+class Damaged(unittest.TestCase):
+    """A byte of a large object flipped on disk: what is sent is right, or nothing is."""
+
+    DATA = random.randbytes(3_000_000)
+    BAD = 1_000_000  # in the block of bytes 983,040 to 1,048,575
+
+    def serve(self, policy, read_first=False):
+        server = Server(2, "--same-node", "--verify-sendfile", policy)
+        self.addCleanup(server.close)
+        self.assertEqual(call(server, "PUT", "/bucket").status, 200)
+        self.assertEqual(call(server, "PUT", "/bucket/r0/k", self.DATA).status, 200)
+        if read_first:
+            self.assertEqual(call(server, "GET", "/bucket/r0/k").body, self.DATA)
+        volumes = os.path.join(server.directory, "0", "volumes")
+        path = max((os.path.join(volumes, name) for name in os.listdir(volumes)), key=os.path.getsize)
+        with open(path, "r+b") as volume:
+            volume.seek(4096 + self.BAD)
+            volume.write(bytes([self.DATA[self.BAD] ^ 1]))
+        return server
+
+    def check_refused(self, server, rank):
+        for field in ("bytes=1000000-1000000", "bytes=983040-2000000", "bytes=1048575-1500000"):
+            response = call(server, "GET", "/bucket/r0/k", headers={"Range": field}, rank=rank, agent="curl/8")
+            self.assertEqual(response.status, 500)
+            self.assertIn(b"bucket/r0/k", response.body)
+        for first, last in ((0, 983039), (1048576, 2999999), (2000000, 2000010)):
+            response = call(server, "GET", "/bucket/r0/k", headers={"Range": f"bytes={first}-{last}"}, rank=rank, agent="curl/8")
+            self.assertEqual((response.status, response.body), (206, self.DATA[first : last + 1]))
+        with self.assertRaises((http.client.IncompleteRead, ConnectionResetError)) as broken:
+            call(server, "GET", "/bucket/r0/k", rank=rank, agent="curl/8")
+        if isinstance(broken.exception, http.client.IncompleteRead):
+            self.assertTrue(self.DATA.startswith(broken.exception.partial))
+
+    def test_before_the_first_whole_read_everything_is_verified(self):
+        server = self.serve("first")
+        for rank in (0, 1):
+            self.check_refused(server, rank)
+
+    def test_always_is_always(self):
+        server = self.serve("always", read_first=True)
+        for rank in (0, 1):
+            self.check_refused(server, rank)
+
+    def test_never_and_what_has_been_verified_goes_as_it_is(self):
+        for server in (self.serve("never"), self.serve("first", read_first=True)):
+            response = call(server, "GET", "/bucket/r0/k", headers={"Range": "bytes=900000-1100000"})
+            self.assertEqual(response.status, 206)
+            self.assertEqual(len(response.body), 200001)
+            small = call(server, "GET", "/bucket/r0/k", headers={"Range": "bytes=1000000-1000000"})
+            self.assertEqual(small.status, 500)  # up to 64 KiB is read, not sent by the kernel
 
 
 class Loops(WithServer):

@@ -1,7 +1,7 @@
 // sidecar_server - sidecars over LocalStores without MPI, for the end-to-end tests and the benchmark.
 //
 //   sidecar_server --dir D [--dir D2 ...] [--threads N] [--token T] [--redirect auto|always|never] [--same-node]
-//                  [--disagree] [--delay-ms N] [--not-ready]
+//                  [--disagree] [--delay-ms N] [--not-ready] [--verify-sendfile never|first|always]
 // One rank per --dir. Prints one JSON line {"urls":[...]} when it serves; ends on SIGTERM or SIGINT.
 #include <csignal>
 #include <cstdio>
@@ -41,6 +41,11 @@ Arguments parse(int argc, char** argv) {
       arguments.sidecar.redirect = policy == "always"  ? RedirectPolicy::always
                                    : policy == "never" ? RedirectPolicy::never
                                                        : RedirectPolicy::automatic;
+    } else if (name == "--verify-sendfile") {
+      const std::string policy = value();
+      arguments.sidecar.verify_sendfile = policy == "always"  ? VerifySendfile::always
+                                          : policy == "never" ? VerifySendfile::never
+                                                              : VerifySendfile::first;
     } else if (name == "--same-node") {
       arguments.cluster.same_node = true;
     } else if (name == "--disagree") {

@@ -119,19 +119,21 @@ TEST_CASE("Service: readers and writers that are open for longer than the time l
 }
 
 TEST_CASE("Service: damaged bytes are an error wherever they are read, never wrong bytes", "[service][corrupt]") {
+  // In a message; in a session; with block hashes, by which the parts that are whole can still be read.
+  const std::size_t size = GENERATE(5000, 300'000, 3'000'000);
   SharedDirectory directory;
   Store store = open_store(test_options(directory));
   if (world_rank() == 0) REQUIRE(failure(store.create_bucket("data")) == "");
   meet(store);
   const std::string key = key_on(store, "data", "k" + std::to_string(world_rank()), world_rank());
-  const auto small = test_bytes(5000, 77 + static_cast<std::uint64_t>(world_rank()));
-  REQUIRE(failure(store.put({"data", key}, small)) == "");
+  const auto body = test_bytes(size, 77 + static_cast<std::uint64_t>(world_rank()));
+  REQUIRE(failure(store.put({"data", key}, body)) == "");
   REQUIRE(failure(store.flush()) == "");
   // Flip one byte of the object in its volume.
   for (const auto& entry : std::filesystem::directory_iterator(directory.path() + "/disk-" + std::to_string(world_rank()) + "/volumes")) {
     std::fstream file(entry.path(), std::ios::in | std::ios::out | std::ios::binary);
     const std::string all((std::istreambuf_iterator<char>(file)), {});
-    const auto at = all.find(std::string(reinterpret_cast<const char*>(small.data()), 64));
+    const auto at = all.find(std::string(reinterpret_cast<const char*>(body.data()), 64));
     if (at == std::string::npos) continue;
     file.clear();
     file.seekp(static_cast<std::streamoff>(at + 2500));
@@ -142,6 +144,15 @@ TEST_CASE("Service: damaged bytes are an error wherever they are read, never wro
     const ObjectName name{"data", key_on(store, "data", "k" + std::to_string(owner), owner)};
     CHECK(code_of(store.get(name)) == "corrupt");
     CHECK(code_of(store.get(name, {0, 10})) == "corrupt");
+    CHECK(code_of(store.get(name, {1, 3 << 20})) == "corrupt");  // more than what goes without a session
+    for (const std::uint64_t length : {1000ULL, 3ULL << 20}) {
+      if (size < 3'000'000) continue;
+      const auto whole = test_bytes(size, 77 + static_cast<std::uint64_t>(owner));
+      const auto part = store.get(name, {65'536, length});
+      REQUIRE(code_of(part) == "success");
+      CHECK(part->size() == std::min<std::uint64_t>(length, size - 65'536));
+      CHECK(std::equal(part->begin(), part->end(), whole.begin() + 65'536));
+    }
     CHECK(code_of(store.head(name)) == "success");
   }
   meet(store);

@@ -128,3 +128,82 @@ TEST_CASE("put: bad names and metadata are refused before anything is written", 
   CHECK(store->create_bucket("No", 1).error().code == ErrorCode::invalid);
   CHECK(store->disks().front().objects == 0);
 }
+
+TEST_CASE("ObjectReader: a part of a large object is verified by its blocks; a damaged block is an error, the others can be read", "[object][read]") {
+  const TemporaryDirectory directory;
+  const auto store = open_store({directory.file("a")});
+  const std::size_t size = 3'000'000;
+  const std::string body = noise(size, 2);
+  put(*store, "large", body);
+  damage(*store, "large", 1'000'000);  // in block 15: 983,040 to 1,048,576
+  const auto reader = open_reader(*store, "large");
+  CHECK(read(*reader, 0, 983'040) == body.substr(0, 983'040));
+  CHECK(read(*reader, 1'048'576, 1'900'000) == body.substr(1'048'576, 1'900'000));
+  CHECK(read(*reader, size - 10, 100) == body.substr(size - 10));
+  for (const std::uint64_t offset : {983'040ULL, 999'999ULL, 1'000'000ULL, 1'048'575ULL, 900'000ULL})
+    CHECK(read(*reader, offset, 100'000) == "error: corrupt");
+  std::vector<std::byte> one(1);
+  const auto got = reader->read(983'040, one);
+  REQUIRE(!got);
+  const auto found = store->find(0, {"bucket", "large"});
+  for (const std::string& named : {std::string("bucket/large"), std::string("983040 to 1048576"),
+                                   volume_path(directory.file("a"), found->extents[0].volume), std::to_string(found->extents[0].offset + 983'040)})
+    CHECK(got.error().message.find(named) != std::string::npos);
+}
+
+TEST_CASE("ObjectReader: what is read in order is verified before it is given out, not only at the end", "[object][read]") {
+  const TemporaryDirectory directory;
+  const auto store = open_store({directory.file("a")});
+  const std::string body = noise(2'000'000, 2);
+  put(*store, "large", body);
+  damage(*store, "large", 500'000);
+  const auto reader = open_reader(*store, "large");
+  CHECK(read(*reader, 0, 400'000) == body.substr(0, 400'000));
+  CHECK(read(*reader, 400'000, 400'000) == "error: corrupt");
+}
+
+TEST_CASE("ObjectReader: also of an object that was verified before, no part is given out that has changed since", "[object][read]") {
+  const TemporaryDirectory directory;
+  const auto store = open_store({directory.file("a")});
+  put(*store, "large", noise(2'000'000, 2));
+  CHECK(get(*store, "large").size() == 2'000'000);
+  damage(*store, "large", 500'000);
+  CHECK(open_reader(*store, "large")->verified());
+  CHECK(read(*open_reader(*store, "large"), 499'000, 2000) == "error: corrupt");
+}
+
+TEST_CASE("LocalStore: damage that a read finds shows in the disk's trouble until the object is replaced or removed", "[object][read]") {
+  const TemporaryDirectory directory;
+  const auto store = open_store({directory.file("a")});
+  const auto trouble = [&] { return store->disks().front().trouble; };
+  put(*store, "large", noise(2'000'000, 2));
+  for (int i = 0; i < 3; ++i) put(*store, "small" + std::to_string(i), noise(10'000, 3));
+  CHECK(trouble().empty());
+  damage(*store, "large", 500'000);
+  for (int i = 0; i < 3; ++i) damage(*store, "small" + std::to_string(i), 7);
+  CHECK(read(*open_reader(*store, "large"), 500'000, 1) == "error: corrupt");
+  CHECK(read(*open_reader(*store, "large"), 500'000, 1) == "error: corrupt");  // the same one is counted once
+  CHECK(trouble().find("1 object is damaged: bucket/large") != std::string::npos);
+  CHECK(get(*store, "small0") == "error: corrupt");
+  CHECK(read(*open_reader(*store, "small1"), 0, 1) == "error: corrupt");
+  CHECK(trouble().find("3 objects are damaged: bucket/large, bucket/small0, bucket/small1") != std::string::npos);
+  put(*store, "large", "new");
+  REQUIRE(store->remove(0, {"bucket", "small1"}));
+  CHECK(trouble().find("1 object is damaged: bucket/small0") != std::string::npos);
+  put(*store, "small0", "new");
+  CHECK(trouble().empty());
+}
+
+TEST_CASE("LocalStore: of very many damaged objects some are named", "[object][read]") {
+  const TemporaryDirectory directory;
+  const auto store = open_store({directory.file("a")});
+  for (int i = 0; i < 100; ++i) {
+    put(*store, "k" + std::to_string(i), noise(100, 1));
+    damage(*store, "k" + std::to_string(i), 7);
+    CHECK(get(*store, "k" + std::to_string(i)) == "error: corrupt");
+  }
+  const std::string trouble = store->disks().front().trouble;
+  CHECK(trouble.find("64 or more objects are damaged: bucket/k0, ") != std::string::npos);
+  CHECK(trouble.find("bucket/k8") == std::string::npos);
+  CHECK(trouble.find("and others") != std::string::npos);
+}
