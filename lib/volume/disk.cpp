@@ -9,6 +9,7 @@
 #include "base/error.hpp"
 #include "base/limits.hpp"
 #include "base/log.hpp"
+#include "volume/index_probe.hpp"
 
 namespace tarn::volume {
 
@@ -31,11 +32,18 @@ Result<std::unique_ptr<Disk>> Disk::open(base::FileSystem& fs, const std::string
   // A rebuild does not even look at the old index; nor is one believed whose pages may be of different times, after a
   // loss of power or where a sync has failed. One that is not complete is new, or what an interrupted rebuild has left.
   const bool power_lost = !disk->directory_->trustworthy();
-  TARN_CHECK(disk->open_index(options.rebuild || power_lost));
-  TARN_TRY(const bool complete, disk->index_->complete(disk->identity().id));
+  bool anew = options.rebuild || power_lost;
+  if (options.probe && had_index && !anew) {
+    TARN_TRY(const std::string damage, probe_index(fs, index_path));
+    if (!damage.empty()) base::log_warn(damage);
+    anew = !damage.empty();
+  }
+  TARN_CHECK(disk->open_index(anew));
+  TARN_TRY(const bool complete, disk->index_->complete(disk->identity().id, disk->directory_->index_mark()));
   if (!complete) TARN_CHECK(disk->open_index(true));
   const RecoveryOptions recovery{!complete, power_lost, !disk->directory_->was_clean(), options.progress};
   TARN_TRY(auto recovered, recover(fs, disk->path(), disk->identity().id, *disk->index_, recovery));
+  TARN_CHECK(disk->mark_index());
   disk->rebuilt_ = recovery.rebuild && (had_index || recovered.members > 0);
   if (power_lost) TARN_CHECK(disk->directory_->set_trustworthy(true));
   disk->found_troubles_ = std::move(recovered.troubles);
@@ -65,6 +73,14 @@ Result<void> Disk::open_index(bool anew) {
   }
   TARN_TRY(index_, Index::open(fs_, index_path));
   return {};
+}
+
+/// From now on an index of an earlier time, copied back, does not count. Ended between the two steps, this one does not either:
+/// it is made anew then.
+Result<void> Disk::mark_index() {
+  const std::string mark = base::Uuid::random().to_string();
+  TARN_CHECK(index_->set_complete(identity().id, mark));
+  return directory_->set_index_mark(mark);
 }
 
 Disk::~Disk() {

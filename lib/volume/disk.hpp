@@ -34,6 +34,7 @@ struct DiskOptions {
   std::uint64_t weight = 0;  ///< of a new disk; 0: the file system's capacity
   bool create = true;        ///< make the disk when the directory is missing or empty
   bool rebuild = false;      ///< make the index anew even when it looks good
+  bool probe = false;        ///< look at the index in a child process first (index_probe.hpp); while there is one thread only
   std::uint64_t volume_bytes_max = limits::kVolumeBytesMax;
   std::function<void(std::uint64_t, std::uint64_t)> progress;  ///< of the recovery: volumes done, in all
 };
@@ -97,6 +98,7 @@ class Disk {
  private:
   explicit Disk(base::FileSystem& fs) : fs_(fs) {}
   [[nodiscard]] Result<void> open_index(bool anew);
+  [[nodiscard]] Result<void> mark_index();
   void remove_volume(std::uint64_t volume);
   void distrust() noexcept;
 

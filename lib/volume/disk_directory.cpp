@@ -6,10 +6,12 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstdio>
 #include <filesystem>
 #include <utility>
 
 #include "base/error.hpp"
+#include "base/hash.hpp"
 #include "base/host.hpp"
 #include "base/json.hpp"
 #include "base/log.hpp"
@@ -18,7 +20,7 @@ namespace tarn::volume {
 
 namespace {
 
-constexpr std::string_view kOwnNames[] = {"disk.json", "index", "lock", "lost+found", "volumes"};
+constexpr std::string_view kOwnNames[] = {"disk.json", "index", "lock", "lost+found", "quarantine", "volumes"};
 
 /// Changes with every start of the machine; empty where the system has none (then nothing is ever trusted unclean).
 std::string boot_id(base::FileSystem& fs) {
@@ -29,6 +31,14 @@ std::string boot_id(base::FileSystem& fs) {
   if (!got) return {};
   const std::string_view all(reinterpret_cast<const char*>(text.data()), *got);
   return std::string(all.substr(0, all.find('\n')));
+}
+
+/// Of what placement depends on, so that a changed digit is not taken for another weight or store.
+std::string identity_sum(const DiskIdentity& identity) {
+  const std::string text = identity.id.to_string() + " " + identity.store_id.to_string() + " " + std::to_string(identity.weight);
+  char digits[17];
+  std::snprintf(digits, sizeof(digits), "%016llx", static_cast<unsigned long long>(base::xxh3_64(std::string_view(text))));
+  return digits;
 }
 
 tl::unexpected<Error> damaged_identity(const std::string& what) {
@@ -87,6 +97,7 @@ Result<void> DiskDirectory::take_lock() {
   }
   const auto boot = base::json_string(last, "boot");
   const bool same_boot = boot && !boot->empty() && *boot == boot_id(fs_);
+  index_mark_ = base::json_string(last, "index").value_or("");
   was_clean_ = base::json_bool(last, "clean").value_or(false);
   trustworthy_ = was_clean_ || (same_boot && base::json_bool(last, "trustworthy").value_or(true));
   return write_lock_text(false, trustworthy_);
@@ -99,6 +110,7 @@ Result<void> DiskDirectory::write_lock_text(bool clean, bool trustworthy) {
   state["boot"] = boot_id(fs_);
   state["clean"] = clean;
   state["trustworthy"] = trustworthy;
+  state["index"] = index_mark_;
   std::string text = base::pretty_json(state);
   text.resize(std::max<std::size_t>(text.size(), 511), ' ');  // one write of one length: never a mix of two texts
   text += '\n';
@@ -106,6 +118,11 @@ Result<void> DiskDirectory::write_lock_text(bool clean, bool trustworthy) {
   TARN_CHECK(lock_->write_at(0, std::as_bytes(std::span(text.data(), text.size()))));
   TARN_CHECK(lock_->truncate(text.size()));
   return lock_->sync_data();
+}
+
+Result<void> DiskDirectory::set_index_mark(const std::string& mark) {
+  index_mark_ = mark;
+  return write_lock_text(false, trustworthy_);
 }
 
 Result<void> DiskDirectory::mark_clean() {
@@ -145,14 +162,16 @@ Result<void> DiskDirectory::load_or_make_identity(std::uint64_t weight, bool cre
     return fail(ErrorCode::invalid, path_ + ": was written in format " + std::to_string(*format) + ", this Tarn knows up to " +
                                         std::to_string(kFormatVersion) + "; use a newer one");
   const auto id = base::Uuid::parse(base::json_string(*json, "disk").value_or(""));
-  const std::string store = base::json_string(*json, "store").value_or("");
-  const auto store_id = store.empty() ? base::Uuid() : base::Uuid::parse(store);
+  const auto store = base::json_string(*json, "store");
+  const auto store_id = store && store->empty() ? base::Uuid() : base::Uuid::parse(store.value_or(""));
   const auto saved_weight = base::json_u64(*json, "weight");
-  if (!format || !id || !store_id || !saved_weight || *saved_weight == 0) return damaged_identity(file + " does not describe a disk");
+  if (format.value_or(0) == 0 || !id || !store_id || !saved_weight || *saved_weight == 0) return damaged_identity(file + " does not describe a disk");
   const auto* saved_disks = json->get_object().if_contains("disks");
   auto store_disks = disk_set_from_json(saved_disks == nullptr ? base::Json() : *saved_disks);
   if (!store_disks) base::log_warn(file + ": its list of the store's disks is damaged; a disk that is missing may not be missed");
   identity_ = {*id, *store_id, *saved_weight, std::move(store_disks).value_or(DiskSet())};
+  const auto sum = base::json_string(*json, "sum");  // who writes the file by hand leaves it out
+  if (sum && *sum != identity_sum(identity_)) return damaged_identity(file + " does not match its own sum");
   return {};
 }
 
@@ -182,6 +201,7 @@ Result<void> DiskDirectory::write_identity() {
   json["disk"] = identity_.id.to_string();
   json["store"] = identity_.store_id.is_nil() ? std::string() : identity_.store_id.to_string();
   json["weight"] = identity_.weight;
+  json["sum"] = identity_sum(identity_);
   if (!identity_.store_disks.empty()) json["disks"] = disk_set_to_json(identity_.store_disks);
   TARN_CHECK(base::write_text_file(fs_, path_ + "/disk.json", base::pretty_json(json)));
   return fs_.sync_directory(path_);

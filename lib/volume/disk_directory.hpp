@@ -55,6 +55,9 @@ class DiskDirectory {
   [[nodiscard]] Result<void> set_trustworthy(bool trustworthy);
   /// Whether the last user closed it, with everything on stable storage.
   [[nodiscard]] bool was_clean() const noexcept { return was_clean_; }
+  /// Which index the disk was last used with (Index::complete); empty: not known.
+  [[nodiscard]] const std::string& index_mark() const noexcept { return index_mark_; }
+  [[nodiscard]] Result<void> set_index_mark(const std::string& mark);
   /// Says so for the next open(): everything is on stable storage.
   [[nodiscard]] Result<void> mark_clean();
 
@@ -70,6 +73,7 @@ class DiskDirectory {
   std::unique_ptr<base::File> lock_;
   std::mutex text_mutex_;  // guards the text in lock_
   DiskIdentity identity_;
+  std::string index_mark_;
   std::atomic<bool> trustworthy_{true};
   bool was_clean_ = false;
 };

@@ -22,9 +22,10 @@ constexpr std::size_t kLockFileBytes = 72 * limits::KiB;  // a cache line for ea
 
 constexpr std::string_view kCountersKey = "counters", kCompleteKey = "complete";
 
-/// The value of kCompleteKey: the format of the entries and the disk that they speak of. An index with another one is not believed.
-std::string complete_value(const base::Uuid& disk) {
-  return "2 " + disk.to_string();
+/// The value of kCompleteKey: the format of the entries, the disk that they speak of, and which of its indexes this is. An
+/// index with another one is not believed.
+std::string complete_value(const base::Uuid& disk, std::string_view mark) {
+  return "2 " + disk.to_string() + " " + std::string(mark);
 }
 
 Error lmdb_error(int code, std::string_view operation, const std::string& directory) {
@@ -419,20 +420,20 @@ Result<std::unique_ptr<Index>> Index::open(base::FileSystem& fs, const std::stri
   return std::unique_ptr<Index>(new Index(std::move(impl)));
 }
 
-Result<bool> Index::complete(const base::Uuid& disk) const {
+Result<bool> Index::complete(const base::Uuid& disk, std::string_view mark) const {
   const Impl::ReadTxn txn(*impl_);
   MDB_val key = to_val(kCompleteKey), value;
   const int rc = txn.error() != 0 ? txn.error() : mdb_get(txn.get(), impl_->meta, &key, &value);
   if (rc != 0 && rc != MDB_NOTFOUND) return impl_->error(rc, "read");
-  return rc == 0 && to_text(value) == complete_value(disk);
+  return rc == 0 && to_text(value) == complete_value(disk, mark);
 }
 
-Result<void> Index::set_complete(const base::Uuid& disk) {
+Result<void> Index::set_complete(const base::Uuid& disk, std::string_view mark) {
   TARN_CHECK(impl_->usable());
   const std::shared_lock env_lock(impl_->env_mutex);
   WriteTxn txn(impl_->env);
   int rc = txn.error();
-  const std::string text = complete_value(disk);
+  const std::string text = complete_value(disk, mark);
   MDB_val key = to_val(kCompleteKey), value = to_val(text);
   if (rc == 0) rc = mdb_put(txn.get(), impl_->meta, &key, &value, 0);
   if (rc == 0) rc = impl_->commit(txn);

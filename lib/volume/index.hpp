@@ -61,10 +61,11 @@ class Index {
   [[nodiscard]] static Result<std::unique_ptr<Index>> open(base::FileSystem& fs, const std::string& directory);
   ~Index();
 
-  /// False until set_complete() with the same disk: a rebuild did not finish, or the index is new, of another disk or of
-  /// another format.
-  [[nodiscard]] Result<bool> complete(const base::Uuid& disk) const;
-  [[nodiscard]] Result<void> set_complete(const base::Uuid& disk);
+  /// False until set_complete() with the same arguments: a rebuild did not finish, or the index is new, of another disk, of
+  /// another format, or of an earlier time.
+  /// @param mark  what the disk's lock says of the index that it was last used with.
+  [[nodiscard]] Result<bool> complete(const base::Uuid& disk, std::string_view mark) const;
+  [[nodiscard]] Result<void> set_complete(const base::Uuid& disk, std::string_view mark);
 
   /// @return nullopt: no such key. @cost one tree descent, no system call. @errors corrupt, busy (too many readers).
   [[nodiscard]] Result<std::optional<Record>> find(std::string_view key) const;

@@ -50,7 +50,6 @@ class Recovery {
     TARN_CHECK(commit());
     if (options_.rebuild) TARN_CHECK(finish_rebuild());
     TARN_CHECK(remove_dead(volumes));
-    if (options_.rebuild) TARN_CHECK(index_.set_complete(disk_));
     return std::move(out_);
   }
 

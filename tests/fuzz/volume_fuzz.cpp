@@ -60,6 +60,7 @@ struct Sample {
     }
     known_bytes = fs::file_size(volume_path(disk(), 1));
     fs::copy(disk() + "/index", directory.file("old-index"), fs::copy_options::recursive);
+    fs::copy(disk() + "/lock", directory.file("old-lock"));
     const auto store = open_bare_store({disk()});
     put(*store, "over", "the old version");
     put(*store, "gone", "removed later");
@@ -89,7 +90,8 @@ struct Sample {
     const std::string target = directory.file("copy");
     fs::remove_all(target);
     fs::create_directories(target + "/volumes");
-    for (const char* name : {"disk.json", "lock"}) fs::copy(disk() + "/" + name, target + "/" + name);
+    fs::copy(disk() + "/disk.json", target + "/disk.json");
+    fs::copy(situation == Situation::stale_index ? directory.file("old-lock") : disk() + "/lock", target + "/lock");
     write_file(volume_path(target, 1), bytes);
     if (situation != Situation::no_index)
       fs::copy(situation == Situation::intact_index ? disk() + "/index" : directory.file("old-index"), target + "/index",

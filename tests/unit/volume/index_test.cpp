@@ -199,10 +199,11 @@ TEST_CASE("index: it is complete for the disk that it was completed for, and for
   const base::Uuid mine = base::Uuid::random(), other = base::Uuid::random();
   {
     const auto index = open_index(directory);
-    CHECK(!*index->complete(mine));
-    REQUIRE(index->set_complete(mine));
+    CHECK(!*index->complete(mine, "now"));
+    REQUIRE(index->set_complete(mine, "now"));
   }
   const auto index = open_index(directory);
-  CHECK(*index->complete(mine));
-  CHECK(!*index->complete(other));
+  CHECK(*index->complete(mine, "now"));
+  CHECK(!*index->complete(other, "now"));
+  CHECK(!*index->complete(mine, "later"));
 }
