@@ -1,5 +1,5 @@
 // check.hpp - reads everything a disk holds and says what is wrong with it: the work of `tarn check`.
-// Level 3 (object). One thread; the disk must not be in use (its lock is taken).
+// Level 3 (object). One thread calls, a few work; the disk must not be in use (its lock is taken).
 #pragma once
 
 #include <cstdint>
@@ -14,7 +14,9 @@
 namespace tarn::object {
 
 struct CheckOptions {
-  bool rebuild = false;  ///< make the index anew from the volumes first
+  bool rebuild = false;           ///< make the index anew from the volumes first
+  bool quarantine = false;        ///< take out damaged objects, write those anew whose bytes are intact (quarantine.hpp)
+  std::uint64_t bytes_per_s = 0;  ///< read at most so many; 0: as fast as it goes
 };
 
 /// An object whose current version cannot be trusted or would not survive a rebuild.
@@ -23,6 +25,9 @@ struct DamagedObject {
   std::string key;
   std::string reason;     ///< one sentence, with volume and byte offset
   bool readable = false;  ///< its bytes are intact: only what surrounds them is not
+  std::uint64_t sequence = 0;
+  bool index_only = false;  ///< its volume is fine: a rebuild of the index mends it
+  std::string outcome;      ///< what --quarantine did with it, one sentence; empty: nothing
 };
 
 struct CheckReport {
@@ -45,10 +50,11 @@ struct CheckProgress {
   std::uint64_t bytes_total = 0;
 };
 
-/// Verifies every member's header, data and padding, and that index and volumes agree. Changes nothing but what open()
-/// changes too (a torn tail is cut, the index catches up).
-/// @errors busy (in use), invalid (not a disk), denied, io. Damage is no error: it is in the report.
-/// @cost   reads the whole disk once; memory: one bit for each sequence number ever used.
+/// Verifies every member's header, data, block hashes and padding, and that index and volumes agree. Changes nothing but what
+/// open() changes too (a torn tail is cut, the index catches up), unless options ask for it.
+/// @param progress  called by one thread at a time, which may be another than the caller's.
+/// @errors busy (in use), invalid (not a disk), denied, io. Damage is no error, nor is data that cannot be read: they are in the report.
+/// @cost   reads the whole disk once, with two threads; memory: one bit for each sequence number ever used.
 [[nodiscard]] Result<CheckReport> check_disk(const std::string& directory, const CheckOptions& options,
                                              const std::function<void(const CheckProgress&)>& progress = {},
                                              base::FileSystem& fs = base::posix_file_system());

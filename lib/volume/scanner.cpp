@@ -12,39 +12,14 @@ namespace tarn::volume {
 
 namespace {
 
-constexpr std::size_t kWindowBytes = 64 * limits::KiB;
 constexpr std::uint64_t kTrailerBytes = 2 * tar::kBlockBytes;
-
-/// Reads a file through a window that moves forward.
-class Window {
- public:
-  explicit Window(const base::File& file) : file_(file) {}
-
-  /// @return fewer bytes than asked for only at the file's end. Valid until the next call.
-  Result<std::span<const std::byte>> at(std::uint64_t offset, std::size_t length) {
-    if (offset < begin_ || offset + length > begin_ + filled_) {
-      buffer_.resize(std::max(kWindowBytes, length));
-      TARN_TRY(filled_, file_.read_at(offset, buffer_));
-      begin_ = offset;
-    }
-    const std::span<const std::byte> all(buffer_.data(), filled_);
-    const auto skip = static_cast<std::size_t>(offset - begin_);
-    return all.subspan(skip, std::min(length, filled_ - skip));
-  }
-
- private:
-  const base::File& file_;
-  std::vector<std::byte> buffer_;
-  std::uint64_t begin_ = 0;
-  std::size_t filled_ = 0;
-};
 
 struct Found {
   std::optional<ScannedMember> member;  ///< nullopt: none that can be believed begins here
   bool cut_short = false;               ///< one would, but the file ends before it does
 };
 
-Result<Found> member_at(Window& window, const Place& place, std::uint64_t file_bytes) {
+Result<Found> member_at(FileWindow& window, const Place& place, std::uint64_t file_bytes) {
   TARN_TRY(const auto block, window.at(place.offset, tar::kBlockBytes));
   if (block.size() < tar::kBlockBytes) return Found{{}, begins_like_header(block, place)};
   const auto header_bytes = header_length(block.first<tar::kBlockBytes>(), place);
@@ -62,7 +37,7 @@ Result<Found> member_at(Window& window, const Place& place, std::uint64_t file_b
 }
 
 /// Whether the file ends with a trailer that begins at `offset` or later.
-Result<bool> has_trailer(Window& window, std::uint64_t offset, std::uint64_t file_bytes) {
+Result<bool> has_trailer(FileWindow& window, std::uint64_t offset, std::uint64_t file_bytes) {
   if (file_bytes < offset + kTrailerBytes) return false;
   TARN_TRY(const auto rest, window.at(file_bytes - kTrailerBytes, kTrailerBytes));
   return rest.size() == kTrailerBytes && tar::is_zero(rest);
@@ -72,8 +47,12 @@ Result<bool> has_trailer(Window& window, std::uint64_t offset, std::uint64_t fil
 
 Result<ScanResult> scan_volume(const base::File& file, const base::Uuid& disk, std::uint64_t volume, std::uint64_t begin,
                                const MemberVisitor& visit) {
-  TARN_TRY(const std::uint64_t file_bytes, file.size());
-  Window window(file);
+  FileWindow window(file);
+  return scan_volume(window, disk, volume, begin, visit);
+}
+
+Result<ScanResult> scan_volume(FileWindow& window, const base::Uuid& disk, std::uint64_t volume, std::uint64_t begin, const MemberVisitor& visit) {
+  TARN_TRY(const std::uint64_t file_bytes, window.file().size());
   ScanResult result;
   result.end_offset = begin;
   std::uint64_t at = begin;

@@ -14,6 +14,7 @@
 
 #include "base/file.hpp"
 #include "base/uuid.hpp"
+#include "volume/file_window.hpp"
 #include "volume/member.hpp"
 
 namespace tarn::volume {
@@ -39,9 +40,13 @@ struct ScanResult {
 };
 
 /// Visits the members from `begin` on (a member's begin, or 0). Headers only: no data is read or verified.
-/// @errors io; what the visitor returns. @cost reads 64 KiB around each header.
+/// @errors io; what the visitor returns. @cost reads 8 to 64 KiB around each header.
 using MemberVisitor = std::function<Result<void>(const ScannedMember&)>;
 [[nodiscard]] Result<ScanResult> scan_volume(const base::File& file, const base::Uuid& disk, std::uint64_t volume, std::uint64_t begin,
+                                             const MemberVisitor& visit);
+
+/// The same through a window that the visitor may use as well: to read a member's data while it is there.
+[[nodiscard]] Result<ScanResult> scan_volume(FileWindow& window, const base::Uuid& disk, std::uint64_t volume, std::uint64_t begin,
                                              const MemberVisitor& visit);
 
 /// XXH3-128 of a part of a file. @errors io, corrupt (the file ends before).

@@ -17,7 +17,8 @@ namespace {
 base::JsonObject to_json(const object::CheckReport& report) {
   base::JsonArray damaged;
   for (const auto& object : report.damaged)
-    damaged.push_back(base::JsonObject{{"bucket", object.bucket}, {"key", object.key}, {"reason", object.reason}, {"readable", object.readable}});
+    damaged.push_back(base::JsonObject{
+        {"bucket", object.bucket}, {"key", object.key}, {"reason", object.reason}, {"readable", object.readable}, {"outcome", object.outcome}});
   base::JsonArray troubles;
   for (const std::string& trouble : report.troubles) troubles.emplace_back(trouble);
   return {{"directory", report.directory},       {"healthy", report.healthy()},       {"volumes", report.volumes},
@@ -28,7 +29,8 @@ base::JsonObject to_json(const object::CheckReport& report) {
 
 void print_report(const object::CheckReport& report) {
   for (const auto& object : report.damaged)
-    std::cout << (object.readable ? "at risk: " : "damaged: ") << format_tarn_url({object.bucket, object.key}) << ": " << object.reason << "\n";
+    std::cout << (object.readable ? "at risk: " : "damaged: ") << format_tarn_url({object.bucket, object.key}) << ": " << object.reason
+              << (object.outcome.empty() ? "" : "; ") << object.outcome << "\n";
   for (const std::string& trouble : report.troubles) std::cout << "trouble: " << trouble << "\n";
   std::cout << report.directory << ": " << report.objects << " objects, " << base::format_size(report.object_bytes) << " in " << report.volumes
             << " volumes";
@@ -48,17 +50,26 @@ Result<object::CheckReport> check_directory(const std::string& directory, const 
 Result<int> run_check(const Arguments& arguments) {
   object::CheckOptions options;
   bool json = false;
+  std::string rate;
   CommandLine line(
-      "check DIR... [--rebuild] [--json]",
+      "check DIR... [--rebuild] [--quarantine] [--rate SIZE] [--json]",
       "Verifies everything on a disk (a directory given to `tarn serve --dir`) while no store uses it: every header, every byte against\n"
-      "its checksum, the index against the volumes. Exit code 65 when something is damaged.",
+      "its checksum, the hashes of blocks, the index against the volumes. Exit code 65 when something is damaged.",
       "tarn check /scratch/tarn-0\n"
       "tarn check --rebuild /scratch/tarn-0 (make the index anew from the volumes)\n"
+      "tarn check --rate 200MiB /scratch/tarn-0 (beside other work)\n"
       "tarn check --json /scratch/tarn-* | jq '.[].damaged'");
   line.options().add_options()("rebuild", po::bool_switch(&options.rebuild), "make the index anew from the volumes first")(
-      "json", po::bool_switch(&json), "one JSON array with a report for each directory");
+      "quarantine", po::bool_switch(&options.quarantine),
+      "copy what is left of damaged objects to DIR/quarantine/ and remove them; write those anew that only lack a good header")(
+      "rate", po::value(&rate)->value_name("SIZE"), "read at most so much a second")("json", po::bool_switch(&json),
+                                                                                     "one JSON array with a report for each directory");
   TARN_TRY(const bool go_on, line.parse(arguments, 1, kAnyNumber));
   if (!go_on) return 0;
+  if (!rate.empty()) {
+    TARN_TRY(options.bytes_per_s, base::parse_size(rate));
+    if (options.bytes_per_s == 0) return fail(ErrorCode::invalid, "--rate 0: nothing would ever be read; leave it out for no limit");
+  }
   base::JsonArray reports;
   std::uint64_t unhealthy = 0;
   for (const std::string& directory : line.operands()) {

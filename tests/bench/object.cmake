@@ -1,2 +1,4 @@
 add_executable(object_bench object_bench.cpp)
 target_link_libraries(object_bench PRIVATE tarn_object tarn_settings)
+add_executable(scrub_bench scrub_bench.cpp)
+target_link_libraries(scrub_bench PRIVATE tarn_object tarn_settings)

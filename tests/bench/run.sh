@@ -28,7 +28,7 @@ cmake --build "$build_dir" --parallel "$(nproc)" >"$build_dir/run.log" 2>&1 || {
 
 echo "machine: $(nproc) cores, $(uname -r), load before: $(cut -d' ' -f1-3 /proc/loadavg)"
 failed=0
-for bench in object_bench write_bench scale_bench; do
+for bench in object_bench scrub_bench write_bench scale_bench; do
   echo "== $bench"
   "$build_dir/tests/bench/$bench" || failed=1
 done

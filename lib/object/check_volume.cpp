@@ -1,0 +1,150 @@
+#include "object/check_volume.hpp"
+
+#include <algorithm>
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include "base/error.hpp"
+#include "base/limits.hpp"
+#include "object/check_data.hpp"
+#include "object/quarantine.hpp"
+#include "volume/block_table.hpp"
+#include "volume/file_cache.hpp"
+#include "volume/file_window.hpp"
+#include "volume/scanner.hpp"
+
+namespace tarn::object {
+
+namespace {
+
+using volume::MemberKind;
+using volume::Record;
+using volume::ScannedMember;
+
+constexpr std::size_t kWindowBytes = 256 * limits::KiB;
+
+class VolumeCheck {
+ public:
+  VolumeCheck(const CheckShared& shared, std::uint64_t volume, const base::File& file)
+      : shared_(shared), volume_(volume), window_(file, kWindowBytes), path_(file.path()) {}
+
+  Result<VolumeFindings> run() {
+    TARN_TRY(const auto result,
+             volume::scan_volume(window_, shared_.disk.identity().id, volume_, 0, [&](const ScannedMember& found) { return check_member(found); }));
+    for (const auto& damage : result.damages)
+      trouble("bytes " + std::to_string(damage.offset) + " to " + std::to_string(damage.offset + damage.length_bytes) +
+              " are damaged headers or what belongs to them");
+    if (result.torn_bytes > 0) trouble("bytes from " + std::to_string(result.end_offset) + " on are damaged or not Tarn's");
+    if (open_) close_solo("their header is damaged");
+    shared_.seen.add(seen_);
+    return std::move(out_);
+  }
+
+ private:
+  /// A solo volume's object whose table has not come yet.
+  struct OpenSolo {
+    DamagedObject object;
+    std::uint64_t table_offset = 0;  // of its header
+    DataCheck data;
+    bool current = false;
+  };
+
+  void trouble(const std::string& what) { out_.troubles.push_back(path_ + ": " + what); }
+  [[nodiscard]] std::string at_byte(std::uint64_t offset) const { return path_ + " at byte " + std::to_string(offset); }
+
+  Result<void> check_member(const ScannedMember& found) {
+    ++out_.members;
+    shared_.advance(found.data_offset - found.header_offset);
+    if (found.member.kind == MemberKind::blocks) return check_table(found);
+    std::optional<Record> record;
+    if (found.member.kind == MemberKind::object) {
+      TARN_TRY(record, shared_.disk.find(found.member.name.bucket, found.member.name.key));
+    }
+    const bool current = record && record->sequence == found.member.sequence;
+    if (!current) out_.stale_bytes += found.end_offset - found.header_offset;
+    if (current) seen_.push_back(found.member.sequence);
+    DamagedObject object{found.member.name.bucket, found.member.name.key, {}, false};
+    object.sequence = found.member.sequence;
+    const bool with_table = found.member.solo && found.member.kind == MemberKind::object && (!current || has_table(*record));
+    const auto data = check_data(window_, found, with_table, shared_.advance);
+    if (!data) {
+      object.reason = data.error().message;
+      blame(std::move(object), current);
+      return {};
+    }
+    if (!data->padding_is_zero) trouble("at byte " + std::to_string(found.data_offset) + ": the padding behind this member's data is damaged");
+    const bool good = found.member.kind != MemberKind::object || data->matches;
+    if (!good) {
+      object.reason = at_byte(found.data_offset) + ": its bytes do not match their checksum" + (data->bad.empty() ? "" : ": " + describe(*data));
+      blame(std::move(object), current);
+    } else if (current && !agrees(*record, found)) {
+      object.index_only = true;
+      object.reason = at_byte(found.data_offset) + ": index and volume disagree; rebuild the index";
+      blame(std::move(object), current);
+    } else if (with_table) {
+      open_ = OpenSolo{std::move(object), found.end_offset, *data, current};
+    }
+    return {};
+  }
+
+  static bool has_table(const Record& record) {
+    return std::any_of(record.extents.begin(), record.extents.end(), [](const auto& extent) { return extent.blocks; });
+  }
+
+  /// Of a current object, or of one that nothing reads any more. The latter is known already once it lies in quarantine.
+  void blame(DamagedObject object, bool current) {
+    if (current)
+      out_.damaged.push_back(std::move(object));
+    else if (!in_quarantine(shared_.fs, shared_.disk.path(), object.sequence))
+      out_.troubles.push_back("an old version of " + object.bucket + "/" + object.key + " is damaged (nothing reads it any more): " + object.reason);
+  }
+
+  Result<void> check_table(const ScannedMember& found) {
+    if (!open_ || open_->table_offset != found.header_offset) return {};
+    if (open_->data.table_checksum != found.member.checksum)
+      close_solo("they do not match their checksum");
+    else if (open_->data.bad_blocks > 0)
+      close_solo("they are not those of its bytes");
+    if (open_ && !open_->data.table_padding_is_zero)
+      trouble("at byte " + std::to_string(found.data_offset) + ": the padding behind this member's data is damaged");
+    open_.reset();
+    return {};
+  }
+
+  void close_solo(const std::string& what) {
+    open_->object.readable = true;
+    open_->object.reason =
+        at_byte(open_->table_offset) + ": its block hashes are damaged (" + what + "), so that parts of it cannot be verified; its bytes are intact";
+    blame(std::move(open_->object), open_->current);
+    open_.reset();
+  }
+
+  [[nodiscard]] bool agrees(const Record& record, const ScannedMember& found) const {
+    const volume::Member& member = found.member;
+    if (record.size_bytes != member.size_bytes || record.checksum != member.checksum || record.modified_ns != member.modified_ns ||
+        record.content_type != member.content_type || record.user_metadata != member.user_metadata)
+      return false;
+    if (record.extents.empty()) return member.size_bytes == 0 && !member.solo;
+    volume::Extent wanted{volume_, found.data_offset, member.size_bytes, member.solo, member.solo};
+    if (record.extents.size() == 1 && !record.extents.front().blocks) wanted.blocks = false;  // its table was lost with the machine's power
+    return record.extents.size() == 1 && record.extents.front() == wanted;
+  }
+
+  const CheckShared& shared_;
+  const std::uint64_t volume_;
+  volume::FileWindow window_;
+  const std::string path_;
+  std::optional<OpenSolo> open_;
+  std::vector<std::uint64_t> seen_;
+  VolumeFindings out_;
+};
+
+}  // namespace
+
+Result<VolumeFindings> check_volume(const CheckShared& shared, std::uint64_t volume) {
+  TARN_TRY(const auto file, shared.fs.open(volume::volume_file_path(shared.disk.path(), volume), base::OpenMode::read));
+  return VolumeCheck(shared, volume, *file).run();
+}
+
+}  // namespace tarn::object

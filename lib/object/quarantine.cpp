@@ -1,0 +1,137 @@
+#include "object/quarantine.hpp"
+
+#include <algorithm>
+#include <array>
+#include <span>
+#include <vector>
+
+#include "base/error.hpp"
+#include "base/hash.hpp"
+#include "base/limits.hpp"
+#include "base/text.hpp"
+#include "object/reader.hpp"
+#include "volume/member.hpp"
+
+namespace tarn::object {
+
+namespace {
+
+constexpr std::array<std::byte, 3 * volume::tar::kBlockBytes> kZeros{};  // padding and the archive's end
+
+std::string directory_of(const std::string& disk) {
+  return disk + "/quarantine";
+}
+std::string path_of(const std::string& disk, std::uint64_t sequence) {
+  return directory_of(disk) + "/" + std::to_string(sequence) + ".tar";
+}
+
+volume::Member member_of(const ObjectName& name, const volume::Record& record) {
+  volume::Member member;
+  member.name = name;
+  member.sequence = record.sequence;
+  member.size_bytes = record.size_bytes;
+  member.checksum = record.checksum;
+  member.modified_ns = record.modified_ns;
+  member.content_type = record.content_type;
+  member.user_metadata = record.user_metadata;
+  return member;
+}
+
+Result<volume::Record> need_record(const volume::Disk& disk, const ObjectName& name) {
+  TARN_TRY(auto record, disk.find(name.bucket, name.key));
+  if (!record) return fail(ErrorCode::not_found, disk.path() + ": has no object " + name.bucket + "/" + name.key);
+  return std::move(*record);
+}
+
+/// Hands on what lies in the extents, with zeros for what cannot be read.
+template <class Take>
+Result<void> for_each_piece(std::span<const FileExtent> extents, Take take) {
+  std::vector<std::byte> buffer(limits::MiB);
+  for (const auto& extent : extents) {
+    for (std::uint64_t at = 0; at < extent.length_bytes;) {
+      const auto piece = std::span(buffer).first(static_cast<std::size_t>(std::min<std::uint64_t>(buffer.size(), extent.length_bytes - at)));
+      const auto got = extent.file->read_at(extent.offset + at, piece);
+      std::fill(piece.begin() + static_cast<std::ptrdiff_t>(got ? *got : 0), piece.end(), std::byte{0});
+      TARN_CHECK(take(std::span<const std::byte>(piece)));
+      at += piece.size();
+    }
+  }
+  return {};
+}
+
+Result<void> write_copy(base::File& copy, const volume::Disk& disk, const ObjectName& name, const volume::Record& record,
+                        std::span<const FileExtent> extents) {
+  const auto header = volume::encode_header(member_of(name, record), volume::Place{disk.identity().id, 0, 0});
+  TARN_CHECK(copy.truncate(0));  // of an earlier attempt
+  TARN_CHECK(copy.write_at(0, std::span<const std::byte>(header)));
+  std::uint64_t at = header.size();
+  TARN_CHECK(for_each_piece(extents, [&](std::span<const std::byte> piece) {
+    at += piece.size();
+    return copy.write_at(at - piece.size(), piece);
+  }));
+  const std::uint64_t end = volume::tar::padded(at) + 2 * volume::tar::kBlockBytes;
+  TARN_CHECK(copy.write_at(at, std::span(kZeros).first(end - at)));
+  return copy.sync_data();
+}
+
+Result<std::string> copy_out(base::FileSystem& fs, const volume::Disk& disk, const ObjectName& name, const volume::Record& record) {
+  const auto extents = open_extents(disk, record);
+  if (!extents && extents.error().code == ErrorCode::not_found) return std::string();  // its volume is gone
+  if (!extents) return fail(extents.error());
+  TARN_CHECK(fs.make_directory(directory_of(disk.path())));
+  const std::string path = path_of(disk.path(), record.sequence);
+  TARN_TRY(const auto copy, fs.open(path, base::OpenMode::create));
+  TARN_CHECK(write_copy(*copy, disk, name, record, *extents));
+  TARN_CHECK(fs.sync_directory(directory_of(disk.path())));
+  TARN_CHECK(fs.sync_directory(disk.path()));
+  return path;
+}
+
+Result<void> remove_object(volume::Disk& disk, const ObjectName& name) {
+  volume::Member member;
+  member.kind = volume::MemberKind::deleted;
+  member.name = name;
+  member.modified_ns = base::now_ns();
+  volume::Receipt receipt;
+  TARN_CHECK(disk.append(member, {}, &receipt));
+  return disk.wait_durable(receipt);
+}
+
+}  // namespace
+
+bool in_quarantine(base::FileSystem& fs, const std::string& directory, std::uint64_t sequence) {
+  return fs.exists(path_of(directory, sequence)).value_or(false);
+}
+
+Result<std::string> quarantine(base::FileSystem& fs, volume::Disk& disk, const ObjectName& name) {
+  TARN_TRY(const auto record, need_record(disk, name));
+  TARN_TRY(auto path, copy_out(fs, disk, name, record));
+  TARN_CHECK(remove_object(disk, name));
+  return path;
+}
+
+Result<void> write_anew(volume::Disk& disk, const ObjectName& name) {
+  TARN_TRY(const auto record, need_record(disk, name));
+  TARN_TRY(const auto extents, open_extents(disk, record));
+  volume::Member member = member_of(name, record);
+  const Error damaged(ErrorCode::corrupt, name.bucket + "/" + name.key + ": its bytes do not match their checksum");
+  volume::Receipt receipt;
+  if (record.size_bytes < limits::kSoloObjectBytesMin) {
+    std::vector<std::byte> bytes(record.size_bytes);
+    TARN_CHECK(read_extents(extents, 0, bytes));
+    if (base::xxh3_128(bytes) != record.checksum) return fail(damaged);
+    TARN_CHECK(disk.append(member, bytes, &receipt));
+    return disk.wait_durable(receipt);
+  }
+  TARN_TRY(const auto solo, disk.create_solo(member));
+  base::ChecksumStream checksum;
+  TARN_CHECK(for_each_piece(extents, [&](std::span<const std::byte> piece) {
+    checksum.update(piece);
+    return solo->write(piece);
+  }));
+  if (checksum.digest() != record.checksum) return fail(damaged);
+  TARN_CHECK(disk.commit_solo(*solo, member, &receipt));
+  return disk.wait_durable(receipt);
+}
+
+}  // namespace tarn::object
