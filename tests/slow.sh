@@ -1,7 +1,9 @@
 #!/bin/bash
-# What takes too long for every change: the suite again and again, ThreadSanitizer, clang 14, MPICH, clang-tidy on all sources.
-#   tests/slow.sh [--no-install] [--repeat N] [--build-dir DIR]
-# --repeat: how often the suite must pass (default 5). Takes an hour or more.
+# What takes too long for every change: the suite again and again, a large object, millions of objects, ThreadSanitizer, clang 14,
+# MPICH, clang-tidy on all sources.
+#   tests/slow.sh [--no-install] [--repeat N] [--soak-mib N] [--build-dir DIR]
+# --repeat: how often the suite must pass (default 5). --soak-mib: size of the large object (default 20480; it needs as much room
+# below TMPDIR). Takes an hour or more.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -10,13 +12,15 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
 install=yes
 repeat=5
+soak_mib=20480
 build_dir=$root/build
 while [[ $# -gt 0 ]]; do
   case $1 in
     --no-install) install=no ;;
     --repeat) repeat=${2:?--repeat needs a number}; shift ;;
+    --soak-mib) soak_mib=${2:?--soak-mib needs a number}; shift ;;
     --build-dir) build_dir=${2:?--build-dir needs a directory}; shift ;;
-    -h | --help) sed -n '2,4s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 0 ;;
+    -h | --help) sed -n '2,6s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 0 ;;
     *) echo "slow.sh: unknown option '$1' (--help lists them)" >&2; exit 64 ;;
   esac
   shift
@@ -28,6 +32,14 @@ cd "$root"
 
 echo "== the suite, $repeat times"
 tests/run.sh --no-install --quick --build-dir "$build_dir" -- --repeat "until-fail:$repeat"
+
+echo "== an object of $soak_mib MiB"
+"$build_dir/dev/tests/soak/soak_object" --mib "$soak_mib" --dir "${TMPDIR:-/tmp}" || [[ $? -eq 77 ]]
+
+echo "== two million objects, with their limits"
+cmake --preset release -B "$build_dir/release" >"$build_dir/release.log" 2>&1 || { tail -n 30 "$build_dir/release.log" >&2; exit 1; }
+cmake --build "$build_dir/release" --parallel "$(nproc)" --target scale_bench >"$build_dir/release.log" 2>&1 || { tail -n 60 "$build_dir/release.log" >&2; exit 1; }
+"$build_dir/release/tests/bench/scale_bench" --dir "${TMPDIR:-/tmp}" --check
 
 echo "== ThreadSanitizer: everything that needs no MPI"
 cmake --preset tsan -B "$build_dir/tsan" >"$build_dir/tsan.log" 2>&1 || { tail -n 30 "$build_dir/tsan.log" >&2; exit 1; }

@@ -1,6 +1,7 @@
 // scale_bench.cpp - one disk with millions of small objects: what they take of index, memory and time.
 //
-//   scale_bench [--objects N=2000000] [--bytes N=1024] [--key-bytes N=32] [--order random|sorted] [--tail N=32768] [--dir D=/tmp] [--check]
+//   scale_bench [--objects N=2000000] [--bytes N=1024] [--key-bytes N=32] [--writers N=1] [--order random|sorted] [--tail N=32768] [--dir D=/tmp]
+//   [--check]
 //
 // What fills, kills and opens the disk runs in child processes, so that each figure of memory is that of a process that does nothing
 // else. --tail: objects that are in the volumes and not in the index when the disk is opened after a kill -9; more than twice
@@ -31,7 +32,7 @@ using namespace tarn;
 namespace {
 
 struct Options {
-  std::size_t objects = 2'000'000, bytes = 1024, key_bytes = 32, tail = 2 * limits::kIndexBatchRecordsMax;
+  std::size_t objects = 2'000'000, bytes = 1024, key_bytes = 32, tail = 2 * limits::kIndexBatchRecordsMax, writers = 1;
   bool sorted = false, check = false;
   std::string base = "/tmp";
 };
@@ -149,11 +150,16 @@ class Bench {
     if (!store->create_bucket("bucket", 1)) stop("no bucket");
     const double anon = resident("RssAnon"), file = resident("RssFile");
     const double seconds = seconds_of([&] {
-      for (const std::size_t i : keys)
-        if (auto done = store->put(0, {"bucket", key_of(i)}, body, {}); !done) stop(done.error().message);
+      std::vector<std::thread> writers;
+      for (std::size_t w = 0; w < options_.writers; ++w)
+        writers.emplace_back([&, w] {
+          for (std::size_t k = w; k < keys.size(); k += options_.writers)
+            if (auto done = store->put(0, {"bucket", key_of(keys[k])}, body, {}); !done) stop(done.error().message);
+        });
+      for (auto& writer : writers) writer.join();
     });
     const double count = static_cast<double>(keys.size());
-    table.row("put, 1 writer", count / seconds, "objects/s");
+    table.row(options_.writers == 1 ? "put, 1 writer" : "put, several writers", count / seconds, "objects/s");
     (void)store->disks();  // commits
     table.row("memory of the process, after the puts", (resident("RssAnon") - anon) / count, "bytes/object", kMemoryBytes);
     table.row("the same, and the mapped index", (resident("RssAnon") - anon + resident("RssFile") - file) / count, "bytes/object");
@@ -248,6 +254,7 @@ int main(int argc, char** argv) {
     if (option == "--objects") options.objects = std::strtoull(value, nullptr, 10);
     if (option == "--bytes") options.bytes = std::strtoull(value, nullptr, 10);
     if (option == "--key-bytes") options.key_bytes = std::strtoull(value, nullptr, 10);
+    if (option == "--writers") options.writers = std::strtoull(value, nullptr, 10);
     if (option == "--tail") options.tail = std::strtoull(value, nullptr, 10);
     if (option == "--order") options.sorted = std::string_view(value) == "sorted";
     if (option == "--dir") options.base = value;
