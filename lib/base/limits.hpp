@@ -31,7 +31,7 @@ inline constexpr std::uint64_t kVolumeBytesMax = 1 * GiB;        ///< a shared v
 inline constexpr std::uint64_t kHeadroomBytesMax = 64 * MiB;     ///< of a disk, kept for the index and for removals
 inline constexpr std::uint64_t kHeadroomPart = 16;               ///< of a small disk: a sixteenth
 inline constexpr std::size_t kIndexMapBytes = 64 * GiB;          ///< address space of one LMDB, not memory
-inline constexpr std::size_t kIndexBatchRecordsMax = 16384;      ///< pending records that make a writer wait
+inline constexpr std::size_t kIndexBatchRecordsMax = 8192;       ///< pending records that make a writer wait
 inline constexpr std::chrono::milliseconds kIndexCommitInterval{20};
 
 // Messages between ranks.
