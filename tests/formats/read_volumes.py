@@ -16,6 +16,7 @@ import sys
 
 BLOCK = 512
 HEADER_BYTES_MAX = 64 * 1024
+OPERATIONS = ("delete", "bucket-create", "bucket-remove")  # those that change what is there; others are skipped
 XATTR = b"SCHILY.xattr.user.tarn."
 
 
@@ -128,7 +129,10 @@ def member_at(volume: bytes, name: str, number: int, disk: str, offset: int):
                 hashed = header[:at] + b"0" * 16 + header[at + 16 :]
         if hashed is None or xxh3_64(hashed, offset) != tarn[b"hdr"].decode():
             return None
-        member = Member(tarn.get(b"op", b"").decode(), tarn[b"bucket"], tarn.get(b"key", b""), int(tarn[b"seq"]), int(tarn[b"mtime"]),
+        op = tarn.get(b"op", b"").decode()
+        if op in ("", *OPERATIONS) and not {b"bucket", b"seq"} <= tarn.keys() or op == "" and b"xxh3" not in tarn:
+            return None
+        member = Member(op, tarn.get(b"bucket", b""), tarn.get(b"key", b""), int(tarn.get(b"seq", 0)), int(tarn.get(b"mtime", 0)),
                         tarn.get(b"xxh3", b"").decode(), tarn.get(b"type", b""), meta, tarn.get(b"durability", b"none").decode(), name,
                         data_offset, size, data_offset + padded(size))  # fmt: skip
     except (ValueError, KeyError):
