@@ -30,9 +30,24 @@ inline constexpr std::size_t kBlockTableMemoryBytes = 16 * KiB;  ///< of a write
 inline constexpr std::uint64_t kVolumeBytesMax = 1 * GiB;        ///< a shared volume is sealed beyond this
 inline constexpr std::uint64_t kHeadroomBytesMax = 64 * MiB;     ///< of a disk, kept for the index and for removals
 inline constexpr std::uint64_t kHeadroomPart = 16;               ///< of a small disk: a sixteenth
-inline constexpr std::size_t kIndexMapBytes = 64 * GiB;          ///< address space of one LMDB, not memory
-inline constexpr std::size_t kIndexBatchRecordsMax = 8192;       ///< pending records that make a writer wait
+inline constexpr std::uint64_t kVolumesPerDiskMin = 64;      ///< of a small disk the volumes are smaller: a whole one can be copied when it is full
+inline constexpr std::uint64_t kSmallVolumeBytes = 2 * MiB;  ///< but not smaller than this
+inline constexpr std::size_t kIndexMapBytes = 64 * GiB;      ///< address space of one LMDB, not memory
+inline constexpr std::size_t kIndexBatchRecordsMax = 8192;   ///< pending records that make a writer wait
 inline constexpr std::chrono::milliseconds kIndexCommitInterval{20};
+
+// Compaction (docs/adr/0010-compaction.md). Garbage: dead objects and removals in shared volumes.
+inline constexpr std::uint64_t kCompactionGarbagePart = 8;              ///< more than an eighth of what lives is too much
+inline constexpr std::uint64_t kCompactionGarbageBytesMin = 256 * KiB;  ///< on top of that: less is not worth a round
+inline constexpr std::uint64_t kCompactionVictimPart = 16;              ///< a volume that would give back less is left alone
+inline constexpr std::uint64_t kCompactionSealPart = 4;                 ///< from here on a volume that is being written is sealed for it
+inline constexpr std::uint64_t kCompactionRemovalPart = 24;             ///< removals that must be kept may take so much of what lives
+inline constexpr std::uint64_t kCompactionRoundBytesMax = 1 * GiB;      ///< copied before a sync
+inline constexpr std::size_t kCompactionMovesMax = 1024;                ///< in one transaction of the index
+inline constexpr std::uint64_t kCompactionBytesPerSecond = 128 * MiB;   ///< copied, unless it is given otherwise
+inline constexpr std::uint64_t kCompactionHurry = 4;                    ///< times as fast when there is twice too much garbage
+inline constexpr std::chrono::milliseconds kCompactionInterval{100};    ///< between rounds
+inline constexpr std::uint64_t kNearlyFullPart = 16;                    ///< less of a disk is free: garbage goes as fast as it can
 
 // Messages between ranks.
 inline constexpr std::size_t kPeerPieceBytesMax = 8 * MiB;    ///< no MPI message is longer
@@ -63,5 +78,9 @@ static_assert(kFetchBatchBytesMax <= kPeerPieceBytesMax);
 static_assert(kSoloDataOffset % kTarBlockBytes == 0);
 static_assert(kVolumeBytesMax > kSoloObjectBytesMin);
 static_assert(kSoloObjectBytesMin % kIntegrityBlockBytes == 0, "the pieces that writers pass on are whole blocks");
+static_assert((10 * KiB + 3 * kTarBlockBytes) * (kCompactionGarbagePart + 1) / kCompactionGarbagePart < 10 * KiB * 13 / 10,
+              "objects of 10 KiB take at most 1.3 times their size in volumes, which leaves the index its part of 1.5");
+static_assert(kCompactionRemovalPart * (kCompactionVictimPart - 1) > kCompactionGarbagePart * (kCompactionRemovalPart + kCompactionVictimPart),
+              "when there is too much garbage, some volume is worth compacting, or there are too many removals");
 
 }  // namespace tarn::limits

@@ -6,6 +6,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <thread>
 #include <utility>
 
@@ -100,6 +101,7 @@ class Check {
     }
     report_.members += one.findings->members;
     report_.stale_bytes += one.findings->stale_bytes;
+    copies_.insert(one.findings->copies.begin(), one.findings->copies.end());
     std::move(one.findings->damaged.begin(), one.findings->damaged.end(), std::back_inserter(report_.damaged));
     for (auto& text : one.findings->troubles) trouble(std::move(text));
     return {};
@@ -133,7 +135,12 @@ class Check {
       return volume::ScanStep{};
     }));
     if (damaged_entry) trouble(disk_.path() + ": an entry of the index is damaged; rebuild the index");
-    for (const auto& [name, record] : unseen) report_.damaged.push_back(look_at_unseen(name, record));
+    for (const auto& [name, record] : unseen) {
+      report_.damaged.push_back(look_at_unseen(name, record));
+      if (copies_.count(record.sequence) == 0 || report_.damaged.back().readable) continue;
+      report_.damaged.back().index_only = true;
+      report_.damaged.back().reason = disk_.path() + ": index and volume disagree; rebuild the index";
+    }
     return {};
   }
 
@@ -178,6 +185,7 @@ class Check {
   CheckReport report_;
   std::atomic<std::uint64_t> done_{0};  // bytes
   std::mutex progress_mutex_;           // held while progress_ is called
+  std::set<std::uint64_t> copies_;      // sequences of current versions that were met where the index does not look for them
 };
 
 }  // namespace

@@ -37,7 +37,7 @@ struct CheckReport {
   std::uint64_t members = 0;       ///< objects of every version, removals, buckets' notes, tables of block hashes
   std::uint64_t objects = 0;       ///< in the index
   std::uint64_t object_bytes = 0;  ///< of those
-  std::uint64_t stale_bytes = 0;   ///< of overwritten and removed versions that still occupy volumes
+  std::uint64_t stale_bytes = 0;   ///< garbage: versions that were replaced or removed, and removals
   bool rebuilt = false;            ///< the index was made anew: asked for, unreadable, or after a loss of power
   std::vector<DamagedObject> damaged;
   std::vector<std::string> troubles;  ///< everything else that is wrong, one sentence each

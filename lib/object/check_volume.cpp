@@ -61,8 +61,11 @@ class VolumeCheck {
     if (found.member.kind == MemberKind::object) {
       TARN_TRY(record, shared_.disk.find(found.member.name.bucket, found.member.name.key));
     }
-    const bool current = record && record->sequence == found.member.sequence;
-    if (!current) out_.stale_bytes += found.end_offset - found.header_offset;
+    const bool version = record && record->sequence == found.member.sequence;
+    const bool current = version && lies_here(*record, found);
+    if (version && !current) out_.copies.push_back(found.member.sequence);
+    const bool bucket_note = found.member.kind == MemberKind::bucket_created || found.member.kind == MemberKind::bucket_removed;
+    if (!current && !bucket_note) out_.stale_bytes += found.end_offset - found.header_offset;
     if (current) seen_.push_back(found.member.sequence);
     DamagedObject object{found.member.name.bucket, found.member.name.key, {}, false};
     object.sequence = found.member.sequence;
@@ -120,15 +123,18 @@ class VolumeCheck {
     open_.reset();
   }
 
+  [[nodiscard]] bool lies_here(const Record& record, const ScannedMember& found) const {
+    return record.extents.size() == 1 && record.extents.front().volume == volume_ && record.extents.front().offset == found.data_offset;
+  }
+
   [[nodiscard]] bool agrees(const Record& record, const ScannedMember& found) const {
     const volume::Member& member = found.member;
     if (record.size_bytes != member.size_bytes || record.checksum != member.checksum || record.modified_ns != member.modified_ns ||
         record.content_type != member.content_type || record.user_metadata != member.user_metadata)
       return false;
-    if (record.extents.empty()) return member.size_bytes == 0 && !member.solo;
-    volume::Extent wanted{volume_, found.data_offset, member.size_bytes, member.solo, member.solo};
-    if (record.extents.size() == 1 && !record.extents.front().blocks) wanted.blocks = false;  // its table was lost with the machine's power
-    return record.extents.size() == 1 && record.extents.front() == wanted;
+    volume::Extent wanted{volume_, found.data_offset, member.size_bytes, member.solo, member.solo, found.data_offset - found.header_offset};
+    if (!record.extents.front().blocks) wanted.blocks = false;  // its table was lost with the machine's power
+    return record.extents.front() == wanted;
   }
 
   const CheckShared& shared_;

@@ -44,6 +44,7 @@ struct CheckShared {
 struct VolumeFindings {
   std::uint64_t members = 0;
   std::uint64_t stale_bytes = 0;
+  std::vector<std::uint64_t> copies;  ///< sequences of current versions that the index looks for elsewhere
   std::vector<DamagedObject> damaged;
   std::vector<std::string> troubles;
 };

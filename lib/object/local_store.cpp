@@ -205,7 +205,7 @@ Result<std::unique_ptr<LocalStore>> LocalStore::open(const LocalStoreOptions& op
   auto impl = std::make_unique<Impl>();
   impl->fs = &fs;
   for (const auto& directory : options.directories) {
-    TARN_TRY(auto disk, volume::Disk::open(fs, directory, {options.weight, true, false, false, options.volume_bytes_max, {}}));
+    TARN_TRY(auto disk, volume::Disk::open(fs, directory, {options.weight, true, false, false, options.volume_bytes_max, options.compaction, {}}));
     for (const auto& other : impl->disks) {
       if (other->identity().id == disk->identity().id)
         return fail(ErrorCode::invalid, disk->path() + ": is a copy of " + other->path() + " (same disk id); give only one of them");
@@ -242,6 +242,7 @@ std::vector<LocalDisk> LocalStore::disks() const {
     }
     if (const auto space = disk->space()) one.space = *space;
     one.trouble = disk->trouble();
+    one.compaction = disk->compaction();
     result.push_back(std::move(one));
   }
   return result;
@@ -437,6 +438,23 @@ Result<void> LocalStore::for_each(std::string_view bucket, std::string_view pref
 Result<std::shared_ptr<const base::File>> LocalStore::volume_file(std::uint32_t disk, std::uint64_t volume) const {
   TARN_TRY(const auto* const on, impl_->disk(disk));
   return on->file(volume);
+}
+
+std::vector<volume::CompactionStats> LocalStore::compaction() const {
+  std::vector<volume::CompactionStats> stats;
+  for (const auto& disk : impl_->disks) stats.push_back(disk->compaction());
+  return stats;
+}
+
+std::vector<volume::VolumePin> LocalStore::pin_volumes() const {
+  std::vector<volume::VolumePin> pins;
+  for (const auto& disk : impl_->disks) pins.push_back(disk->pin_volumes());
+  return pins;
+}
+
+Result<void> LocalStore::compact() {
+  for (const auto& disk : impl_->disks) TARN_CHECK(disk->compact());
+  return {};
 }
 
 Result<void> LocalStore::flush() {

@@ -19,7 +19,9 @@
 #include "base/limits.hpp"
 #include "base/uuid.hpp"
 #include "object/object_service.hpp"
+#include "volume/compactor.hpp"
 #include "volume/disk_set.hpp"
+#include "volume/volume_pins.hpp"
 
 namespace tarn::object {
 
@@ -29,6 +31,7 @@ struct LocalStoreOptions {
   std::uint64_t weight = 0;
   /// A shared volume is sealed beyond this; small ones are for tests.
   std::uint64_t volume_bytes_max = limits::kVolumeBytesMax;
+  volume::CompactionOptions compaction{limits::kCompactionBytesPerSecond};  ///< of each disk
 };
 
 struct LocalDisk {
@@ -40,6 +43,7 @@ struct LocalDisk {
   std::uint64_t object_bytes = 0;
   base::Space space;
   std::string trouble;  ///< empty: healthy
+  volume::CompactionStats compaction;
 };
 
 /// Where an object's bytes lie on its disk; what a neighbour needs to read them itself.
@@ -77,6 +81,8 @@ class LocalStore {
   /// The store's disks as these disks remember them, those of other ranks and missing ones included.
   [[nodiscard]] volume::DiskSet known_disks() const;
   [[nodiscard]] std::vector<LocalDisk> disks() const;
+  /// By disk. @cost a look at each disk's table of volumes; no file system call.
+  [[nodiscard]] std::vector<volume::CompactionStats> compaction() const;
 
   // Buckets are recorded on every disk.
   /// @errors exists.
@@ -112,6 +118,11 @@ class LocalStore {
   /// A volume of this store, open for reading (from a bounded cache).
   [[nodiscard]] Result<std::shared_ptr<const base::File>> volume_file(std::uint32_t disk, std::uint64_t volume) const;
 
+  /// While they live, what find() and for_each() say of places in volumes stays readable, on all disks; there is no
+  /// compaction, and the space of what is replaced or removed is not free yet. For work that keeps such places for long.
+  [[nodiscard]] std::vector<volume::VolumePin> pin_volumes() const;
+  /// Gives back the space of garbage now, as far as it is more than there may be, on the caller's thread. @errors as volume::Compactor::round.
+  [[nodiscard]] Result<void> compact();
   /// Everything acknowledged is on stable storage and in the index.
   [[nodiscard]] Result<void> flush();
   [[nodiscard]] Result<void> close();

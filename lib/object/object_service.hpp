@@ -88,6 +88,8 @@ class ObjectService {
   /// What is wrong on this rank now; empty: healthy. One sentence per trouble.
   [[nodiscard]] virtual std::vector<std::string> troubles() const = 0;
   [[nodiscard]] virtual base::Metrics& metrics() noexcept = 0;
+  /// Sets those of the disks, before they are written out.
+  virtual void update_metrics() {}
 };
 
 }  // namespace tarn::object

@@ -13,6 +13,7 @@ Result<std::vector<FileExtent>> open_extents(const volume::Disk& disk, const vol
   std::vector<FileExtent> extents;
   extents.reserve(record.extents.size());
   for (const auto& extent : record.extents) {
+    if (extent.length_bytes == 0) continue;
     TARN_TRY(auto file, disk.file(extent.volume));
     extents.push_back({std::move(file), extent.offset, extent.length_bytes, extent.blocks});
   }

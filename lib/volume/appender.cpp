@@ -18,7 +18,7 @@ constexpr std::array<std::byte, 2 * tar::kBlockBytes> kZeros{};  // a trailer; a
 
 Record to_record(const Member& member, const Extent& extent) {
   Record record{member.sequence, member.size_bytes, member.checksum, member.modified_ns, member.content_type, member.user_metadata, {}};
-  if (member.size_bytes > 0 || extent.solo) record.extents.push_back(extent);
+  record.extents.push_back(extent);
   return record;
 }
 
@@ -79,7 +79,7 @@ Appender::Appender(base::FileSystem& fs, std::string directory, const base::Uuid
       directory_(std::move(directory)),
       disk_(disk),
       volume_bytes_max_(volume_bytes_max),
-      headroom_(fs, directory_),
+      headroom_(fs, directory_, volume_bytes_max),
       trouble_(std::move(on_failed_sync)),
       names_([this] { return trouble_.watch_sync([this] { return fs_.sync_directory(directory_ + "/volumes"); }); }),
       cache_(cache),
@@ -88,32 +88,34 @@ Appender::Appender(base::FileSystem& fs, std::string directory, const base::Uuid
       sequence_(start.sequence),
       unsynced_(start.unsynced) {
   std::vector<std::pair<std::uint64_t, std::uint64_t>> by_end;  // end, volume
-  for (const auto& [volume, end] : start.open_volumes) by_end.emplace_back(end, volume);
+  for (const auto& [volume, state] : start.open_volumes) by_end.emplace_back(state.indexed_bytes, volume);
   std::sort(by_end.begin(), by_end.end());
   std::size_t taken = 0;
   for (const auto& [end, volume] : by_end) {
     Lane& lane = lanes_[std::min(taken, kLanes - 1)];
-    if (const auto opened = taken < kLanes ? take_up(lane, volume, end) : seal(lane, volume, end); opened)
+    const VolumeState& state = start.open_volumes.at(volume);
+    if (const auto opened = taken < kLanes ? take_up(lane, volume, state) : seal(lane, volume, state); opened)
       ++taken;
     else
       base::log_warn(opened.error().message);  // it stays as it is, open but not written
   }
 }
 
-Result<void> Appender::take_up(Lane& lane, std::uint64_t volume, std::uint64_t end) {
+Result<void> Appender::take_up(Lane& lane, std::uint64_t volume, const VolumeState& state) {
   TARN_TRY(auto file, fs_.open(volume_file_path(directory_, volume), base::OpenMode::read_write));
-  use(lane, std::move(file), volume, end);
+  use(lane, std::move(file), volume, state);
   return {};
 }
 
-void Appender::use(Lane& lane, std::shared_ptr<base::File> file, std::uint64_t volume, std::uint64_t end) {
+void Appender::use(Lane& lane, std::shared_ptr<base::File> file, std::uint64_t volume, const VolumeState& state) {
   auto group = group_of(file);
   cache_.put(volume, file);
   lane.file = std::move(file);  // from here on nothing can fail: a lane is whole or has no file
   lane.sync = std::move(group);
   lane.name_ticket = names_.note();
   lane.volume = volume;
-  lane.end = end;
+  lane.end = state.indexed_bytes;
+  lane.notes = state.notes;
 }
 
 std::shared_ptr<GroupSync> Appender::group_of(std::shared_ptr<base::File> file) {
@@ -121,10 +123,10 @@ std::shared_ptr<GroupSync> Appender::group_of(std::shared_ptr<base::File> file) 
 }
 
 /// What a crash has left beyond the number of lanes: nobody would ever write it.
-Result<void> Appender::seal(Lane& lane, std::uint64_t volume, std::uint64_t end) {
+Result<void> Appender::seal(Lane& lane, std::uint64_t volume, const VolumeState& state) {
   TARN_TRY(const auto file, fs_.open(volume_file_path(directory_, volume), base::OpenMode::read_write));
-  TARN_CHECK(trouble_.watch(file->write_at(end, std::span<const std::byte>(kZeros))));
-  lane.retired[volume] = VolumeState{VolumeKind::sealed, end, 0};
+  TARN_CHECK(trouble_.watch(file->write_at(state.indexed_bytes, std::span<const std::byte>(kZeros))));
+  lane.retired[volume] = VolumeState{VolumeKind::sealed, state.indexed_bytes, 0, state.notes};
   note_unsynced(volume);
   return {};
 }
@@ -157,7 +159,7 @@ Appender::LaneHold Appender::choose_lane() {
 }
 
 void Appender::retire(Lane& lane, VolumeKind kind) {
-  lane.retired[lane.volume] = VolumeState{kind, lane.end, 0};
+  lane.retired[lane.volume] = VolumeState{kind, lane.end, 0, lane.notes};
   note_unsynced(lane.volume);
   lane.file.reset();
   lane.sync.reset();
@@ -190,8 +192,19 @@ Result<void> Appender::prepare_lane(Lane& lane, std::uint64_t member_bytes) {
   if (lane.file) return {};
   const std::uint64_t volume = next_volume_.fetch_add(1);
   TARN_TRY(auto file, fs_.open(volume_file_path(directory_, volume), base::OpenMode::create_new));
-  use(lane, std::move(file), volume, 0);
+  use(lane, std::move(file), volume, {});
   return {};
+}
+
+Result<bool> Appender::seal_early(std::uint64_t volume) {
+  for (Lane& lane : lanes_) {
+    const std::lock_guard lock(lane.mutex);
+    if (!lane.file || lane.volume != volume || lane.end == 0) continue;
+    TARN_CHECK(trouble_.watch(lane.file->write_at(lane.end, std::span<const std::byte>(kZeros))));
+    retire(lane, VolumeKind::sealed);
+    return true;
+  }
+  return false;
 }
 
 Result<Record> Appender::write_member(Member& member, std::span<const std::byte> data, Receipt* receipt) {
@@ -201,14 +214,17 @@ Result<Record> Appender::write_member(Member& member, std::span<const std::byte>
   TARN_CHECK(prepare_lane(*lane, tar::padded(data.size()) + kHeaderBytesMax));
   member.size_bytes = data.size();
   member.sequence = sequence_.fetch_add(1) + 1;
+  // Whatever has a smaller sequence had its volume's number before it: these are all that may hold an older version.
+  if (member.kind == MemberKind::deleted) member.newest_volume = next_volume_.load() - 1;
   const auto header = encode_header(member, Place{disk_, lane->volume, lane->end});
   const std::array<std::span<const std::byte>, 3> pieces{header, data, std::span(kZeros).first(tar::padded(data.size()) - data.size())};
   if (auto written = lane->file->write_at(lane->end, pieces); !written) {
     undo_write(*lane, written.error().code);
     return fail(std::move(written).error());
   }
-  const Extent extent{lane->volume, lane->end + header.size(), data.size(), false};
-  lane->end += header.size() + tar::padded(data.size());
+  const Extent extent{lane->volume, lane->end + header.size(), data.size(), false, false, header.size()};
+  lane->end += extent.footprint_bytes();
+  lane->notes.add(member, extent.footprint_bytes());
   lane->grown = true;
   if (receipt != nullptr) {
     *receipt = {lane->sync, lane->sync->note(), lane->name_ticket};
@@ -281,7 +297,7 @@ Result<Record> Appender::name_solo(SoloFile& solo, Member& member, Receipt* rece
     receipt->volume_ticket = receipt->volume->note();
     receipts_.add(*receipt);
   }
-  Record record = to_record(member, Extent{solo.place_.volume, solo.data_offset_, member.size_bytes, true, true});
+  Record record = to_record(member, Extent{solo.place_.volume, solo.data_offset_, member.size_bytes, true, true, solo.data_offset_});
   pending_.insert(Change{index_key(member.name.bucket, member.name.key), member.sequence, record, receipt != nullptr});
   return record;
 }
@@ -295,7 +311,7 @@ Appender::Cut Appender::cut() {
   for (Lane& lane : lanes_) {
     result.volumes.merge(lane.retired);
     lane.retired.clear();
-    if (lane.grown) result.volumes[lane.volume] = VolumeState{VolumeKind::open, lane.end, 0};
+    if (lane.grown) result.volumes[lane.volume] = VolumeState{VolumeKind::open, lane.end, 0, lane.notes};
     lane.grown = false;
     result.buckets.insert(result.buckets.end(), lane.buckets.begin(), lane.buckets.end());
     lane.buckets.clear();
@@ -308,6 +324,11 @@ Appender::Cut Appender::cut() {
 void Appender::note_unsynced(std::uint64_t volume) {
   const std::lock_guard lock(unsynced_mutex_);
   unsynced_.push_back(volume);
+}
+
+bool Appender::may_be_durable(std::uint64_t volume) const {
+  const std::lock_guard lock(unsynced_mutex_);
+  return std::find(unsynced_.begin(), unsynced_.end(), volume) == unsynced_.end();
 }
 
 Result<void> Appender::sync() {

@@ -84,9 +84,9 @@ class Appender {
   /// the others are sealed.
   struct Start {
     std::uint64_t next_volume = 1;
-    std::uint64_t sequence = 0;                           ///< the last one that was used
-    std::map<std::uint64_t, std::uint64_t> open_volumes;  ///< volume -> end of its last member
-    std::vector<std::uint64_t> unsynced;                  ///< what a killed process wrote may be in memory only
+    std::uint64_t sequence = 0;                         ///< the last one that was used
+    std::map<std::uint64_t, VolumeState> open_volumes;  ///< indexed_bytes is the end of the last member
+    std::vector<std::uint64_t> unsynced;                ///< what a killed process wrote may be in memory only
   };
   /// @param on_failed_sync  called once, by the thread that meets the first sync that fails; must not throw.
   Appender(base::FileSystem& fs, std::string directory, const base::Uuid& disk, FileCache& cache, Pending& pending, const Start& start,
@@ -119,6 +119,15 @@ class Appender {
   /// Pending::swap() between two members, with how far each volume had got.
   [[nodiscard]] Cut cut();
 
+  /// A number for a volume that somebody else writes, and later a note that it has to be synced. Removals that are written
+  /// after this count the volume among those that may hold what they remove (Member::newest_volume).
+  [[nodiscard]] std::uint64_t take_volume_number() noexcept { return next_volume_.fetch_add(1); }
+  void note_unsynced(std::uint64_t volume);
+  /// Whether a volume that is not written any more has been synced, or is being synced.
+  [[nodiscard]] bool may_be_durable(std::uint64_t volume) const;
+  /// Seals an open volume before it is full. @return false: no lane writes it.  @errors no_space, io.
+  [[nodiscard]] Result<bool> seal_early(std::uint64_t volume);
+
   /// fdatasync of everything written since the last sync, and of the directory.
   /// @errors also those of every sync that failed since the disk was opened.
   [[nodiscard]] Result<void> sync();
@@ -136,6 +145,7 @@ class Appender {
     std::uint64_t name_ticket = 0;    // of names_: the file's entry in the directory
     std::uint64_t volume = 0;
     std::uint64_t end = 0;
+    VolumeNotes notes;
     bool grown = false;                            // since the last cut
     std::map<std::uint64_t, VolumeState> retired;  // volumes this lane has left since the last cut
     std::vector<BucketChange> buckets;             // since the last cut
@@ -146,17 +156,16 @@ class Appender {
   [[nodiscard]] Result<std::unique_ptr<SoloFile>> open_solo(const Member& member);
   [[nodiscard]] Result<Record> name_solo(SoloFile& solo, Member& member, Receipt* receipt);
   [[nodiscard]] Result<void> sync_files();
-  [[nodiscard]] Result<void> take_up(Lane& lane, std::uint64_t volume, std::uint64_t end);
-  [[nodiscard]] Result<void> seal(Lane& lane, std::uint64_t volume, std::uint64_t end);
+  [[nodiscard]] Result<void> take_up(Lane& lane, std::uint64_t volume, const VolumeState& state);
+  [[nodiscard]] Result<void> seal(Lane& lane, std::uint64_t volume, const VolumeState& state);
 
   class LaneHold;
   [[nodiscard]] LaneHold choose_lane();
   [[nodiscard]] Result<void> prepare_lane(Lane& lane, std::uint64_t member_bytes);
   void undo_write(Lane& lane, ErrorCode reason);
   void retire(Lane& lane, VolumeKind kind);
-  void note_unsynced(std::uint64_t volume);
   [[nodiscard]] std::shared_ptr<GroupSync> group_of(std::shared_ptr<base::File> file);
-  void use(Lane& lane, std::shared_ptr<base::File> file, std::uint64_t volume, std::uint64_t end);
+  void use(Lane& lane, std::shared_ptr<base::File> file, std::uint64_t volume, const VolumeState& state);
 
   base::FileSystem& fs_;
   const std::string directory_;
@@ -173,7 +182,7 @@ class Appender {
   std::array<Lane, kLanes> lanes_;
   std::mutex solo_mutex_;                // invariant 2; locked after the lanes'
   std::mutex sync_mutex_;                // one sync() at a time: one that finds nothing to do must not return before the other has done it
-  std::mutex unsynced_mutex_;            // guards unsynced_
+  mutable std::mutex unsynced_mutex_;    // guards unsynced_
   std::vector<std::uint64_t> unsynced_;  // grows at its end; only sync() takes away
 };
 

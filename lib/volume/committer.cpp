@@ -14,8 +14,14 @@ namespace {
 constexpr std::chrono::seconds kRetryInterval{1};  // after a failed commit
 }
 
-Committer::Committer(Index& index, Appender& appender, Pending& pending, std::function<void(std::uint64_t)> remove_volume)
-    : index_(index), appender_(appender), pending_(pending), remove_volume_(std::move(remove_volume)), thread_([this] { run(); }) {}
+Committer::Committer(Index& index, Appender& appender, Pending& pending, std::function<void(std::uint64_t)> remove_volume,
+                     std::function<void()> garbage_grew)
+    : index_(index),
+      appender_(appender),
+      pending_(pending),
+      remove_volume_(std::move(remove_volume)),
+      garbage_grew_(std::move(garbage_grew)),
+      thread_([this] { run(); }) {}
 
 Committer::~Committer() {
   if (const auto stopped = stop(); !stopped) base::log_error(stopped.error().message);
@@ -108,6 +114,7 @@ Result<void> Committer::commit_once() {
   unfinished_.reset();
   for (const Extent& extent : pending_.clear()) dead.push_back(extent);
   remove_dead(dead, sync);
+  if (!dead.empty()) garbage_grew_();
   if (again) return commit_once();  // what has become pending since the cut that failed
   return {};
 }
@@ -115,7 +122,9 @@ Result<void> Committer::commit_once() {
 void Committer::remove_dead(const std::vector<Extent>& dead, bool sync) {
   const std::size_t before = dead_volumes_.size();
   for (const Extent& extent : dead) {
-    if (extent.solo) dead_volumes_.push_back(extent.volume);
+    if (!extent.solo) continue;
+    dead_volumes_.push_back(extent.volume);
+    sync_first_ |= appender_.may_be_durable(extent.volume);
   }
   sync_first_ |= sync && dead_volumes_.size() > before;
   if (sync_first_ && !appender_.sync()) return;  // the disk's trouble tells why; the volumes stay until it is opened again

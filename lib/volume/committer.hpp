@@ -3,8 +3,8 @@
 //
 //   writers: wait_for_room() -> Appender::append (pending) -> wake()
 //   thread:  sleeps while nothing is pending; then every kIndexCommitInterval, or at once when asked or full:
-//            cut -> Index::commit -> Pending::clear -> dead solo volumes are removed (in buckets with durability sync not
-//            before what replaced them is on stable storage)
+//            cut -> Index::commit -> Pending::clear -> dead solo volumes are removed (those of buckets with durability sync, and
+//            those that are on stable storage, not before what replaced them is there too)
 #pragma once
 
 #include <atomic>
@@ -27,8 +27,9 @@ namespace tarn::volume {
 
 class Committer {
  public:
-  /// `remove_volume` is called on the committer's thread for each solo volume that nothing points to any more.
-  Committer(Index& index, Appender& appender, Pending& pending, std::function<void(std::uint64_t)> remove_volume);
+  /// Both are called on the committer's thread: `remove_volume` for each solo volume that nothing points to any more,
+  /// `garbage_grew` after a commit that made some.
+  Committer(Index& index, Appender& appender, Pending& pending, std::function<void(std::uint64_t)> remove_volume, std::function<void()> garbage_grew);
   ~Committer();
 
   /// Blocks while too much is pending: back-pressure. @errors why the index cannot be written.
@@ -50,6 +51,7 @@ class Committer {
   Appender& appender_;
   Pending& pending_;
   const std::function<void(std::uint64_t)> remove_volume_;
+  const std::function<void()> garbage_grew_;
   void remove_dead(const std::vector<Extent>& dead, bool sync);
   std::optional<Appender::Cut> unfinished_;  // of the thread: its commit failed and is tried again
   std::vector<std::uint64_t> dead_volumes_;  // of the thread: nothing points to them any more

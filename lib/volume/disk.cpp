@@ -47,13 +47,30 @@ Result<std::unique_ptr<Disk>> Disk::open(base::FileSystem& fs, const std::string
   disk->rebuilt_ = recovery.rebuild && (had_index || recovered.members > 0);
   if (power_lost) TARN_CHECK(disk->directory_->set_trustworthy(true));
   disk->found_troubles_ = std::move(recovered.troubles);
+  std::uint64_t volume_bytes_max = options.volume_bytes_max;
+  if (const auto space = disk->space()) volume_bytes_max = fitting_volume_bytes(space->capacity_bytes, volume_bytes_max);
   disk->cache_ = std::make_unique<FileCache>(fs, disk->path(), open_files_max());
   disk->appender_ = std::make_unique<Appender>(fs, disk->path(), disk->identity().id, *disk->cache_, disk->pending_, recovered.start,
-                                               options.volume_bytes_max, [raw = disk.get()] { raw->distrust(); });
+                                               volume_bytes_max, [raw = disk.get()] { raw->distrust(); });
   disk->verified_ = std::make_unique<std::array<std::atomic<std::uint64_t>, kVerifiedSlots>>();
-  disk->committer_ = std::make_unique<Committer>(*disk->index_, *disk->appender_, disk->pending_,
-                                                 [raw = disk.get()](std::uint64_t volume) { raw->remove_volume(volume); });
+  disk->start_threads(options.compaction);
   return disk;
+}
+
+void Disk::start_threads(const CompactionOptions& compaction) {
+  pins_ = std::make_unique<VolumePins>([this](std::uint64_t volume) { remove_volume(volume); }, [this] { compactor_->wake(); });
+  committer_ = std::make_unique<Committer>(
+      *index_, *appender_, pending_, [this](std::uint64_t volume) { pins_->unlink(volume); }, [this] { compactor_->wake(); });
+  compactor_ = std::make_unique<Compactor>(Compactor::Context{fs_, path(), identity().id, *index_, *appender_, *committer_, *pins_}, compaction);
+  compactor_->wake();  // for what is there already
+}
+
+Result<void> Disk::compact() {
+  TARN_CHECK(committer_->commit_all());
+  while (true) {
+    TARN_TRY(const bool more, compactor_->round());
+    if (!more) return {};
+  }
 }
 
 Result<void> Disk::open_index(bool anew) {
@@ -155,6 +172,7 @@ std::string Disk::trouble() const {
     return record && *record && (*record)->sequence == sequence;
   };
   if (const std::string damaged = damages_.text(is_current); !damaged.empty()) text += (text.empty() ? "" : "; ") + damaged;
+  if (const std::string compaction = compactor_->trouble(); !compaction.empty()) text += (text.empty() ? "" : "; ") + compaction;
   for (const auto& one : found_troubles_) text += (text.empty() ? "" : "; ") + one;
   return text;
 }
@@ -167,8 +185,10 @@ Result<void> Disk::flush() {
 
 Result<void> Disk::close() {
   if (!committer_) return {};
+  if (compactor_) compactor_->stop();
   const auto committer = std::move(committer_);
   TARN_CHECK(committer->stop());
+  pins_.reset();
   TARN_CHECK(appender_->sync());
   TARN_CHECK(index_->sync());
   appender_->close();

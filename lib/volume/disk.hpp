@@ -19,6 +19,7 @@
 #include "base/limits.hpp"
 #include "volume/appender.hpp"
 #include "volume/committer.hpp"
+#include "volume/compactor.hpp"
 #include "volume/damage_list.hpp"
 #include "volume/disk_directory.hpp"
 #include "volume/file_cache.hpp"
@@ -27,6 +28,7 @@
 #include "volume/pending.hpp"
 #include "volume/record.hpp"
 #include "volume/recovery.hpp"
+#include "volume/volume_pins.hpp"
 
 namespace tarn::volume {
 
@@ -36,6 +38,7 @@ struct DiskOptions {
   bool rebuild = false;      ///< make the index anew even when it looks good
   bool probe = false;        ///< look at the index in a child process first (index_probe.hpp); while there is one thread only
   std::uint64_t volume_bytes_max = limits::kVolumeBytesMax;
+  CompactionOptions compaction = {};
   std::function<void(std::uint64_t, std::uint64_t)> progress;  ///< of the recovery: volumes done, in all
 };
 
@@ -90,6 +93,12 @@ class Disk {
   /// Remembers, for trouble(), that the bytes of this version did not match their checksum.
   void note_damaged(const ObjectName& name, std::uint64_t sequence) const { damages_.note(name, sequence); }
 
+  /// While one lives, what find() and scan() say of places in volumes stays readable; there is no compaction.
+  [[nodiscard]] VolumePin pin_volumes() { return pins_->pin(); }
+  [[nodiscard]] CompactionStats compaction() const { return compactor_->stats(); }
+  /// Compacts on the caller's thread until nothing is worth it any more, whatever the rate. @errors as Compactor::round.
+  [[nodiscard]] Result<void> compact();
+
   [[nodiscard]] Result<void> commit() { return committer_->commit_all(); }
   [[nodiscard]] Result<void> flush();
   /// No other call may run or follow.
@@ -99,6 +108,7 @@ class Disk {
   explicit Disk(base::FileSystem& fs) : fs_(fs) {}
   [[nodiscard]] Result<void> open_index(bool anew);
   [[nodiscard]] Result<void> mark_index();
+  void start_threads(const CompactionOptions& compaction);
   void remove_volume(std::uint64_t volume);
   void distrust() noexcept;
 
@@ -111,7 +121,9 @@ class Disk {
   bool rebuilt_ = false;
   std::vector<std::string> found_troubles_;  // at open; constant since
   mutable DamageList damages_;
-  std::unique_ptr<Committer> committer_;  // last: its thread uses the others
+  std::unique_ptr<VolumePins> pins_;
+  std::unique_ptr<Committer> committer_;  // its thread uses the others
+  std::unique_ptr<Compactor> compactor_;  // last: its thread uses the committer
   /// Slot = sequence modulo size: exact, since a disk uses each sequence once; a newer one replaces an older one.
   static constexpr std::size_t kVerifiedSlots = 1 << 16;
   std::unique_ptr<std::array<std::atomic<std::uint64_t>, kVerifiedSlots>> verified_;

@@ -25,7 +25,7 @@ constexpr std::string_view kCountersKey = "counters", kCompleteKey = "complete";
 /// The value of kCompleteKey: the format of the entries, the disk that they speak of, and which of its indexes this is. An
 /// index with another one is not believed.
 std::string complete_value(const base::Uuid& disk, std::string_view mark) {
-  return "2 " + disk.to_string() + " " + std::string(mark);
+  return "3 " + disk.to_string() + " " + std::string(mark);
 }
 
 Error lmdb_error(int code, std::string_view operation, const std::string& directory) {
@@ -76,7 +76,7 @@ using Cursor = std::unique_ptr<MDB_cursor, CursorClose>;
 /// A transaction that is aborted unless it was committed.
 class WriteTxn {
  public:
-  explicit WriteTxn(MDB_env* env) : error_(env == nullptr ? MDB_PANIC : mdb_txn_begin(env, nullptr, 0, &txn_)) {}
+  WriteTxn(MDB_env* env, std::mutex& turn) : lock_(turn), error_(env == nullptr ? MDB_PANIC : mdb_txn_begin(env, nullptr, 0, &txn_)) {}
   WriteTxn(const WriteTxn&) = delete;
   WriteTxn& operator=(const WriteTxn&) = delete;
   ~WriteTxn() {
@@ -87,11 +87,24 @@ class WriteTxn {
   [[nodiscard]] MDB_txn* get() const noexcept { return txn_; }
 
  private:
+  const std::lock_guard<std::mutex> lock_;  // longer than LMDB's own: what comes after a commit belongs to it
   MDB_txn* txn_ = nullptr;
   int error_;
 };
 
 }  // namespace
+
+void VolumeNotes::add(const Member& member, std::uint64_t footprint_bytes) noexcept {
+  if (member.kind == MemberKind::bucket_created || member.kind == MemberKind::bucket_removed) bucket_bytes += footprint_bytes;
+  if (member.kind != MemberKind::deleted) return;
+  removal_bytes += footprint_bytes;
+  newest = std::max(newest, member.newest_volume);
+}
+
+std::uint64_t VolumeState::dead_bytes() const noexcept {
+  const std::uint64_t needed = live_bytes + notes.removal_bytes + notes.bucket_bytes;
+  return indexed_bytes - std::min(indexed_bytes, needed);
+}
 
 // Functions that return int give LMDB's codes; the public ones turn them into errors.
 struct Index::Impl {
@@ -100,6 +113,7 @@ struct Index::Impl {
   MDB_env* env = nullptr;
   KeyTrie trie;
   MDB_dbi volume_table = 0, bucket_table = 0, meta = 0;
+  std::mutex turn;           // of whoever writes; taken after env_mutex
   std::mutex readers_mutex;  // guards idle_readers
   std::vector<MDB_txn*> idle_readers;
   /// Held shared by whoever uses env; alone by revive(), which makes it anew. nullptr: it could not be made anew, yet.
@@ -232,11 +246,13 @@ struct Index::Impl {
     state.kind = static_cast<VolumeKind>(decoder.u8());
     state.indexed_bytes = decoder.u64();
     state.live_bytes = decoder.u64();
+    state.notes = {decoder.u64(), decoder.u64(), decoder.u64()};
     return decoder.complete() && state.kind <= VolumeKind::solo;
   }
   int put_volume(MDB_txn* txn, std::uint64_t volume, const VolumeState& state) const {
     base::Encoder encoder;
     encoder.u8(static_cast<std::uint8_t>(state.kind)).u64(state.indexed_bytes).u64(state.live_bytes);
+    encoder.u64(state.notes.removal_bytes).u64(state.notes.bucket_bytes).u64(state.notes.newest);
     const std::string id = number_key(volume);
     MDB_val key = to_val(id), value = to_val(encoder.bytes());
     return mdb_put(txn, volume_table, &key, &value, 0);
@@ -250,16 +266,20 @@ struct Index::Impl {
 
     void add(const Record& record) {
       for (const auto& extent : record.extents) {
-        live_bytes[extent.volume] += static_cast<std::int64_t>(extent.length_bytes);
+        live_bytes[extent.volume] += static_cast<std::int64_t>(extent.footprint_bytes());
         if (extent.solo) solo[extent.volume] = true;
       }
     }
     void drop(const Record& record) {
       for (const auto& extent : record.extents) {
-        live_bytes[extent.volume] -= static_cast<std::int64_t>(extent.length_bytes);
+        live_bytes[extent.volume] -= static_cast<std::int64_t>(extent.footprint_bytes());
         if (extent.solo) solo[extent.volume] = false;
         dead.push_back(extent);
       }
+    }
+    void move(const Extent& from, const Extent& to) {
+      live_bytes[from.volume] -= static_cast<std::int64_t>(from.footprint_bytes());
+      live_bytes[to.volume] += static_cast<std::int64_t>(to.footprint_bytes());
     }
   };
 
@@ -296,6 +316,19 @@ struct Index::Impl {
     return present ? trie.erase(txn, change.key) : 0;
   }
 
+  int apply_move(MDB_txn* txn, const Move& move, Counters& counters, Effects& effects) const {
+    std::span<const std::byte> value;
+    const int rc = trie.get(txn, move.key, value);
+    if (rc != 0) return rc == MDB_NOTFOUND ? 0 : rc;
+    if (is_removal(value)) return 0;
+    auto record = decode_record(value);
+    if (!record) return MDB_CORRUPTED;
+    if (record->sequence != move.sequence || record->extents.size() != 1 || record->extents.front() != move.from) return 0;
+    record->extents.front() = move.to;
+    effects.move(move.from, move.to);
+    return trie.put(txn, move.key, encode_record(*record), counters.next_node);
+  }
+
   /// The last byte of a bucket's entry. Earlier versions wrote 0 and 1, and read all but 0 as "exists".
   enum : std::uint8_t { kBucketRemoved = 0, kBucketExists = 1, kBucketSync = 2 };
   static std::uint8_t bucket_state(const BucketChange& change) {
@@ -318,6 +351,25 @@ struct Index::Impl {
     return 0;
   }
 
+  template <class Visit>  // void(name, sequence, created ns, state)
+  int visit_buckets(const Visit& visit) {
+    const ReadTxn txn(*this);
+    MDB_cursor* raw = nullptr;
+    int rc = txn.error() != 0 ? txn.error() : mdb_cursor_open(txn.get(), bucket_table, &raw);
+    if (rc != 0) return rc;
+    const Cursor cursor(raw);
+    MDB_val key, value;
+    for (rc = mdb_cursor_get(raw, &key, &value, MDB_FIRST); rc == 0; rc = mdb_cursor_get(raw, &key, &value, MDB_NEXT)) {
+      base::Decoder decoder(to_bytes(value));
+      const std::uint64_t sequence = decoder.u64();
+      const std::int64_t created_ns = decoder.i64();
+      const std::uint8_t state = decoder.u8();
+      if (!decoder.complete()) return MDB_CORRUPTED;
+      visit(to_text(key), sequence, created_ns, state);
+    }
+    return rc == MDB_NOTFOUND ? 0 : rc;
+  }
+
   int apply_volumes(MDB_txn* txn, const std::map<std::uint64_t, VolumeState>& progress, const Effects& effects) const {
     for (const auto& [volume, state] : progress) {
       VolumeState merged;
@@ -325,6 +377,7 @@ struct Index::Impl {
       if (rc != 0 && rc != MDB_NOTFOUND) return rc;
       merged.kind = state.kind;
       merged.indexed_bytes = state.indexed_bytes;
+      merged.notes = state.notes;
       if (const int put_rc = put_volume(txn, volume, merged); put_rc != 0) return put_rc;
     }
     for (const auto& [volume, delta] : effects.live_bytes) {
@@ -377,7 +430,7 @@ struct Index::Impl {
   }
 
   int open_tables() {
-    WriteTxn txn(env);
+    WriteTxn txn(env, turn);
     if (txn.error() != 0) return txn.error();
     MDB_dbi objects = 0, nodes = 0;
     const std::pair<const char*, MDB_dbi*> tables[] = {
@@ -431,7 +484,7 @@ Result<bool> Index::complete(const base::Uuid& disk, std::string_view mark) cons
 Result<void> Index::set_complete(const base::Uuid& disk, std::string_view mark) {
   TARN_CHECK(impl_->usable());
   const std::shared_lock env_lock(impl_->env_mutex);
-  WriteTxn txn(impl_->env);
+  WriteTxn txn(impl_->env, impl_->turn);
   int rc = txn.error();
   const std::string text = complete_value(disk, mark);
   MDB_val key = to_val(kCompleteKey), value = to_val(text);
@@ -491,24 +544,21 @@ Result<std::map<std::uint64_t, VolumeState>> Index::volumes() const {
 }
 
 Result<std::vector<BucketInfo>> Index::buckets() const {
-  const Impl::ReadTxn txn(*impl_);
-  MDB_cursor* raw = nullptr;
-  int rc = txn.error() != 0 ? txn.error() : mdb_cursor_open(txn.get(), impl_->bucket_table, &raw);
-  if (rc != 0) return impl_->error(rc, "read");
-  const Cursor cursor(raw);
   std::vector<BucketInfo> buckets;
-  MDB_val key, value;
-  for (rc = mdb_cursor_get(raw, &key, &value, MDB_FIRST); rc == 0; rc = mdb_cursor_get(raw, &key, &value, MDB_NEXT)) {
-    base::Decoder decoder(to_bytes(value));
-    (void)decoder.u64();  // sequence
-    const std::int64_t created_ns = decoder.i64();
-    const std::uint8_t state = decoder.u8();
-    if (!decoder.complete()) return impl_->error(MDB_CORRUPTED, "read");
+  const int rc = impl_->visit_buckets([&](std::string_view name, std::uint64_t, std::int64_t created_ns, std::uint8_t state) {
     const Durability durability = state == Impl::kBucketSync ? Durability::sync : Durability::none;
-    if (state != Impl::kBucketRemoved) buckets.push_back({std::string(to_text(key)), created_ns, durability});
-  }
-  if (rc != MDB_NOTFOUND) return impl_->error(rc, "read");
+    if (state != Impl::kBucketRemoved) buckets.push_back({std::string(name), created_ns, durability});
+  });
+  if (rc != 0) return impl_->error(rc, "read");
   return buckets;
+}
+
+Result<std::map<std::string, std::uint64_t, std::less<>>> Index::newest_notes() const {
+  std::map<std::string, std::uint64_t, std::less<>> notes;
+  const int rc =
+      impl_->visit_buckets([&](std::string_view name, std::uint64_t sequence, std::int64_t, std::uint8_t) { notes.emplace(name, sequence); });
+  if (rc != 0) return impl_->error(rc, "read");
+  return notes;
 }
 
 Result<std::vector<Extent>> Index::commit(Batch& batch) {
@@ -516,13 +566,15 @@ Result<std::vector<Extent>> Index::commit(Batch& batch) {
   std::sort(batch.changes.begin(), batch.changes.end(), [](const Change* a, const Change* b) { return a->key < b->key; });
   TARN_CHECK(impl_->usable());
   const std::shared_lock env_lock(impl_->env_mutex);
-  WriteTxn txn(impl_->env);
+  WriteTxn txn(impl_->env, impl_->turn);
   if (txn.error() != 0) return impl_->error(txn.error(), "write");
   Impl::Counters counters;
   Impl::Effects effects;
   int rc = impl_->get_counters(txn.get(), counters);
   for (std::size_t i = 0; rc == 0 && i < batch.changes.size(); ++i)
     rc = impl_->apply(txn.get(), *batch.changes[i], batch.keep_removals, counters, effects);
+  std::sort(batch.moves.begin(), batch.moves.end(), [](const Move& a, const Move& b) { return a.key < b.key; });
+  for (std::size_t i = 0; rc == 0 && i < batch.moves.size(); ++i) rc = impl_->apply_move(txn.get(), batch.moves[i], counters, effects);
   if (rc == 0) rc = impl_->apply_buckets(txn.get(), batch.buckets);
   if (rc == 0) rc = impl_->apply_volumes(txn.get(), batch.volumes, effects);
   counters.sequence = std::max(counters.sequence, batch.sequence);
@@ -539,7 +591,7 @@ Result<void> Index::drop_removals() {
     return ScanStep{};
   }));
   const std::shared_lock env_lock(impl_->env_mutex);
-  WriteTxn txn(impl_->env);
+  WriteTxn txn(impl_->env, impl_->turn);
   int rc = txn.error();
   for (std::size_t i = 0; rc == 0 && i < keys.size(); ++i) rc = impl_->trie.erase(txn.get(), keys[i]);
   if (rc == 0) rc = impl_->commit(txn);
@@ -550,7 +602,7 @@ Result<void> Index::drop_removals() {
 Result<void> Index::forget_volume(std::uint64_t volume) {
   TARN_CHECK(impl_->usable());
   const std::shared_lock env_lock(impl_->env_mutex);
-  WriteTxn txn(impl_->env);
+  WriteTxn txn(impl_->env, impl_->turn);
   int rc = txn.error();
   if (rc == 0) rc = impl_->forget(txn.get(), volume);
   if (rc == 0) rc = impl_->commit(txn);

@@ -1,6 +1,6 @@
 // index.hpp - the ordered map of one disk: index key -> record, with the state of its volumes. LMDB stays in index.cpp
 // and key_trie.cpp.
-// Level 2 (volume). Any number of threads may read; one thread at a time commits. Readers and the writer never wait for
+// Level 2 (volume). Any number of threads may read; those that write take turns. Readers and the writer never wait for
 // each other. One process at a time (the disk's lock sees to it).
 #pragma once
 
@@ -20,6 +20,7 @@
 #include "base/file.hpp"
 #include "base/uuid.hpp"
 #include "volume/key_trie.hpp"
+#include "volume/member.hpp"
 #include "volume/record.hpp"
 
 namespace tarn::volume {
@@ -30,11 +31,24 @@ enum class VolumeKind : std::uint8_t {
   solo,    ///< one object
 };
 
+/// Members of a shared volume that are no objects.
+struct VolumeNotes {
+  std::uint64_t removal_bytes = 0;
+  std::uint64_t bucket_bytes = 0;
+  std::uint64_t newest = 0;  ///< of its removals: the largest Member::newest_volume
+
+  void add(const Member& member, std::uint64_t footprint_bytes) noexcept;
+  friend bool operator==(const VolumeNotes&, const VolumeNotes&) = default;
+};
+
 struct VolumeState {
   VolumeKind kind = VolumeKind::open;
   std::uint64_t indexed_bytes = 0;  ///< members that begin before are in the index
-  std::uint64_t live_bytes = 0;     ///< of object data that the index points to
+  std::uint64_t live_bytes = 0;     ///< of the objects that the index points to, their headers and padding included
+  VolumeNotes notes = {};
 
+  /// Of objects that were replaced or removed, and of damage. 0: none of the volume's objects is dead.
+  [[nodiscard]] std::uint64_t dead_bytes() const noexcept;
   friend bool operator==(const VolumeState&, const VolumeState&) = default;
 };
 
@@ -50,6 +64,7 @@ struct Batch {
   std::vector<BucketChange> buckets;   ///< in order of sequence
   /// How far each open or just sealed volume has got; live_bytes is ignored.
   std::map<std::uint64_t, VolumeState> volumes;
+  std::vector<Move> moves;  ///< after the changes; one whose object is not at `from` any more is skipped
   std::uint64_t sequence = 0;
   bool keep_removals = false;  ///< rebuild: see drop_removals()
 };
@@ -79,6 +94,8 @@ class Index {
   [[nodiscard]] Result<IndexCounters> counters() const;
   [[nodiscard]] Result<std::map<std::uint64_t, VolumeState>> volumes() const;
   [[nodiscard]] Result<std::vector<BucketInfo>> buckets() const;
+  /// The sequence of each bucket's newest note, removed buckets included.
+  [[nodiscard]] Result<std::map<std::string, std::uint64_t, std::less<>>> newest_notes() const;
 
   /// Applies a batch, whole or not at all.
   /// @return extents that nothing points to any more; solo volumes among them are out of the volume table.

@@ -57,6 +57,7 @@ std::string encode_records(const Member& member, const std::string& path) {
   if (member.kind == MemberKind::bucket_created && member.durability == Durability::sync)
     append_xattr(records, "durability", to_string(member.durability));
   if (member.kind != MemberKind::blocks) append_xattr(records, "seq", std::to_string(member.sequence));
+  if (member.kind == MemberKind::deleted) append_xattr(records, "newest", std::to_string(member.newest_volume));
   if (has_data(member)) append_xattr(records, "xxh3", base::to_hex(member.checksum));
   append_number(records, "mtime", member.modified_ns);
   if (!member.content_type.empty()) append_xattr(records, "type", member.content_type);
@@ -105,7 +106,7 @@ bool parse_number(std::string_view text, T& value) noexcept {
 /// What the records of one header say; `hash` points into them.
 struct Records {
   std::string_view hash;
-  bool has_bucket = false, has_sequence = false, has_checksum = false, wrong = false;
+  bool has_bucket = false, has_sequence = false, has_checksum = false, has_newest = false, wrong = false;
 };
 
 void apply_xattr(std::string_view name, std::string_view value, Member& member, Records& seen) {
@@ -116,6 +117,9 @@ void apply_xattr(std::string_view name, std::string_view value, Member& member, 
     member.name.key = value;
   } else if (name == "seq") {
     seen.has_sequence = parse_number(value, member.sequence);
+  } else if (name == "newest") {
+    seen.wrong |= !parse_number(value, member.newest_volume);
+    seen.has_newest = true;
   } else if (name == "mtime") {
     seen.wrong |= !parse_number(value, member.modified_ns);
   } else if (name == "type") {
@@ -236,6 +240,7 @@ std::optional<Member> decode_header(std::span<const std::byte> header, const Pla
   const bool blocks = member.kind == MemberKind::blocks;
   if (reader.malformed() || seen.wrong || seen.has_bucket == blocks || seen.has_sequence == blocks) return std::nullopt;
   if (seen.hash.size() != kHashDigits || (has_data(member) && !seen.has_checksum)) return std::nullopt;
+  if (member.kind == MemberKind::deleted && !seen.has_newest) member.newest_volume = UINT64_MAX;
   const bool bucket_note = member.kind == MemberKind::bucket_created || member.kind == MemberKind::bucket_removed;
   if ((bucket_note || blocks) != member.name.key.empty()) return std::nullopt;
 

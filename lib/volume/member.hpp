@@ -41,6 +41,8 @@ struct Member {
   std::map<std::string, std::string> user_metadata;
   bool solo = false;
   Durability durability = Durability::none;  ///< of the bucket; written for buckets only
+  /// Of a removal: no volume with a larger number holds an older version. UINT64_MAX: not known.
+  std::uint64_t newest_volume = 0;
 
   friend bool operator==(const Member&, const Member&) = default;
 };

@@ -3,13 +3,15 @@
 #include <algorithm>
 #include <cstring>
 
+#include "volume/tar_format.hpp"
+
 namespace tarn::volume {
 
 namespace {
 
 // Value of an index entry (numbers are LEB128, 7 bits a byte, low ones first):
 //   form (1: object, 2: removal) | sequence | [object:] size | checksum 16 | modified (zig-zag) |
-//   text content type | count, count x (text name, text value) | count, count x (4 * volume + 2 * blocks + solo, offset, length)
+//   text content type | count, count x (text name, text value) | count, count x (4 * volume + 2 * blocks + solo, offset, length, header blocks)
 constexpr std::byte kObjectForm{1};
 constexpr std::byte kRemovalForm{2};
 
@@ -58,11 +60,16 @@ struct Reader {
     Extent extent{volume >> 2, 0, 0, (volume & 1) != 0, (volume & 2) != 0};
     extent.offset = number();
     extent.length_bytes = number();
+    extent.header_bytes = number() * tar::kBlockBytes;
     return extent;
   }
 };
 
 }  // namespace
+
+std::uint64_t Extent::footprint_bytes() const noexcept {
+  return header_bytes + tar::padded(length_bytes);
+}
 
 std::string index_key(std::string_view bucket, std::string_view key) {
   std::string joined;
@@ -96,6 +103,7 @@ std::vector<std::byte> encode_record(const Record& record) {
     put_number(out, extent.volume << 2 | (extent.blocks ? 2 : 0) | (extent.solo ? 1 : 0));
     put_number(out, extent.offset);
     put_number(out, extent.length_bytes);
+    put_number(out, extent.header_bytes / tar::kBlockBytes);
   }
   return out;
 }

@@ -23,10 +23,15 @@ struct Extent {
   std::uint64_t length_bytes = 0;
   bool solo = false;
   bool blocks = false;
+  std::uint64_t header_bytes = 0;  ///< of the member, right before offset
+
+  /// Of the whole member.
+  [[nodiscard]] std::uint64_t footprint_bytes() const noexcept;
 
   friend bool operator==(const Extent&, const Extent&) = default;
 };
 
+/// Every object has an extent, one without bytes as well: it says where its member lies.
 struct Record {
   std::uint64_t sequence = 0;
   std::uint64_t size_bytes = 0;
@@ -53,6 +58,13 @@ struct Change {
   std::uint64_t sequence = 0;
   std::optional<Record> record;  ///< nullopt: removed
   bool sync = false;             ///< its bucket has durability sync
+};
+
+/// A member that compaction has copied; the index follows if it still points to the old place.
+struct Move {
+  std::string key;  ///< of the index
+  std::uint64_t sequence = 0;
+  Extent from, to;
 };
 
 /// A bucket as the index keeps it; removed ones are kept out.

@@ -91,16 +91,19 @@ class Recovery {
       return {};
     }
     if (file_bytes == 0) return fs_.remove(path(volume));
-    return scan(volume, *file, begin, is_known);
+    return scan(volume, *file, begin, is_known ? &known->second : nullptr);
   }
 
-  Result<void> scan(std::uint64_t volume, base::File& file, std::uint64_t begin, bool is_known) {
+  /// @param known  what the index says of it; nullptr: it does not know the volume.
+  Result<void> scan(std::uint64_t volume, base::File& file, std::uint64_t begin, const VolumeState* known) {
+    VolumeNotes notes = known != nullptr ? known->notes : VolumeNotes();
     bool solo = false, orphan = false;
     std::uint64_t members = 0;
     TARN_TRY(const auto result, scan_volume(file, disk_, volume, begin, [&](const ScannedMember& found) -> Result<void> {
                ++members;
                solo |= found.member.solo;
                if (found.member.kind == MemberKind::blocks) return {};  // of the object before it
+               notes.add(found.member, found.end_offset - found.header_offset);
                // The index has seen this object come and go; the process ended before its volume was removed.
                if (found.member.solo && !options_.rebuild && found.member.sequence <= committed_) {
                  orphan = true;
@@ -117,12 +120,12 @@ class Recovery {
       trouble(volume, "bytes " + std::to_string(damage.offset) + " to " + std::to_string(damage.offset + damage.length_bytes) +
                           " are damaged; what they held is lost, or an older version of it shows");
     if (solo) return {};  // Index::commit enters it with its object
-    return settle_end(volume, file, result, is_known || members > 0);
+    return settle_end(volume, file, result, notes, known != nullptr || members > 0);
   }
 
   /// Decides what becomes of a shared volume's end: cut off, sealed, or written on.
-  Result<void> settle_end(std::uint64_t volume, base::File& file, const ScanResult& result, bool ours) {
-    VolumeState state{VolumeKind::open, result.end_offset, 0};
+  Result<void> settle_end(std::uint64_t volume, base::File& file, const ScanResult& result, const VolumeNotes& notes, bool ours) {
+    VolumeState state{VolumeKind::open, result.end_offset, 0, notes};
     if (result.torn_bytes > 0 && (result.cut_short || (options_.verify_data && ours))) {
       TARN_CHECK(file.truncate(result.end_offset));
       if (result.end_offset == 0) return fs_.remove(path(volume));
@@ -133,7 +136,7 @@ class Recovery {
     } else if (result.trailer) {
       state.kind = VolumeKind::sealed;
     }
-    if (state.kind == VolumeKind::open) out_.start.open_volumes[volume] = state.indexed_bytes;
+    if (state.kind == VolumeKind::open) out_.start.open_volumes[volume] = state;
     batch_.volumes[volume] = state;
     return {};
   }
@@ -143,6 +146,8 @@ class Recovery {
     out_.start.sequence = std::max(out_.start.sequence, member.sequence);
     if (!options_.rebuild && member.sequence <= committed_) return {};
     if (options_.verify_data && member.kind == MemberKind::object) {
+      TARN_TRY(const bool have, is_copy(member));
+      if (have) return {};
       TARN_TRY(const auto checksum, checksum_of(file, found.data_offset, member.size_bytes));
       if (checksum != member.checksum) {
         trouble(volume, "object " + member.name.bucket + "/" + member.name.key + " was not written whole; an older version of it may show");
@@ -158,11 +163,11 @@ class Recovery {
     Change change{index_key(member.name.bucket, member.name.key), member.sequence, std::nullopt};
     if (member.kind == MemberKind::object) {
       change.record = Record{member.sequence, member.size_bytes, member.checksum, member.modified_ns, member.content_type, member.user_metadata, {}};
-      Extent extent{volume, found.data_offset, member.size_bytes, member.solo, member.solo};
+      Extent extent{volume, found.data_offset, member.size_bytes, member.solo, member.solo, found.data_offset - found.header_offset};
       if (member.solo && options_.verify_data) {  // without it a range costs a look at the whole, no more
         TARN_TRY(extent.blocks, table_is_whole(file, Place{disk_, volume, found.data_offset}, member.size_bytes));
       }
-      if (member.size_bytes > 0 || member.solo) change.record->extents.push_back(extent);
+      change.record->extents.push_back(extent);
     }
     Change& kept = changes_[change.key];
     if (kept.sequence < change.sequence) std::swap(kept, change);
@@ -171,6 +176,14 @@ class Recovery {
     // remember the removals in between.
     if (options_.rebuild && changes_.size() >= limits::kIndexBatchRecordsMax) return commit();
     return {};
+  }
+
+  /// Whether this version has been taken already: compaction had copied it, and the volume that it comes from is still there.
+  Result<bool> is_copy(const Member& member) {
+    const std::string key = index_key(member.name.bucket, member.name.key);
+    if (const auto found = changes_.find(key); found != changes_.end()) return found->second.sequence == member.sequence;
+    TARN_TRY(const auto record, index_.find(key));
+    return record && record->sequence == member.sequence;
   }
 
   void note_dead(const std::vector<Extent>& extents) {
@@ -191,13 +204,11 @@ class Recovery {
     return {};
   }
 
-  /// Solo volumes that nothing points to any more. In buckets with durability sync what replaced them must be on stable
-  /// storage first: a process that was killed may have left it in memory.
+  /// Solo volumes that nothing points to any more. What replaced them must be on stable storage first: a process that was
+  /// killed may have left it in memory.
   Result<void> remove_dead(const std::vector<std::uint64_t>& volumes) {
     if (dead_.empty()) return {};
-    TARN_TRY(const auto buckets, index_.buckets());
-    const bool sync = std::any_of(buckets.begin(), buckets.end(), [](const auto& b) { return b.durability == Durability::sync; });
-    if (sync && options_.unclean) {
+    if (options_.unclean) {
       for (const std::uint64_t volume : volumes) {
         const auto file = fs_.open(path(volume), base::OpenMode::read_write);
         if (!file && file.error().code == ErrorCode::not_found) continue;  // it had no member

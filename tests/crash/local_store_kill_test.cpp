@@ -146,7 +146,8 @@ void change(object::LocalStore& store, std::uint32_t thread, std::uint64_t seed,
 [[noreturn]] void child(const std::string& directory, const Model& model, std::uint64_t seed, int pipe) {
   object::LocalStoreOptions options;
   options.directories = {directory};
-  options.volume_bytes_max = 300'000;  // volumes are sealed often
+  options.volume_bytes_max = 300'000;            // volumes are sealed often
+  options.compaction = {1 << 30, 1'000'000, 0};  // and compacted all the time
   auto store = object::LocalStore::open(options);
   if (!store) wrong(pipe, "open: " + store.error().message);
   if (!(*store)->disks().front().trouble.empty()) wrong(pipe, "open found trouble: " + (*store)->disks().front().trouble);

@@ -4,6 +4,8 @@
 // object, for a change in progress the old or the new one, and nothing that was removed; of both nothing that was never put.
 // Some of the states are worked on, and lose power again.
 //
+// Objects that a flush() covered, in either bucket, are as sure. The disk is compacted all the time, as hard as it goes.
+//
 // LMDB writes by itself: the index is lost or what it was at some earlier moment.
 #include <atomic>
 #include <cstdio>
@@ -50,7 +52,7 @@ std::string body_of(Version version) {
 
 struct Event {
   std::size_t moment;
-  std::string bucket, key;
+  std::string bucket, key;  ///< no bucket: a flush of all
   Version version;
   bool done;  ///< acknowledged; else begun
 };
@@ -59,17 +61,33 @@ struct Event {
 struct State {
   Version sure = 0;                 ///< acknowledged
   std::optional<Version> possible;  ///< begun since
-  std::set<Version> ever;
+  std::set<Version> ever = {};
+  std::set<Version> since_flush = {0};  ///< what the last flush covered, and whatever was begun later
+  std::set<Version> in_flush = {0};     ///< the same of the flush that runs
 };
 using Model = std::map<std::pair<std::string, std::string>, State>;
 
+void add_flush(Model& model, bool done) {
+  for (auto& [name, state] : model) {
+    if (done) {
+      state.since_flush = state.in_flush;
+      continue;
+    }
+    state.in_flush = {state.sure};
+    if (state.possible) state.in_flush.insert(*state.possible);
+  }
+}
+
 void add(Model& model, const Event& event) {
+  if (event.bucket.empty()) return add_flush(model, event.done);
   State& state = model[{event.bucket, event.key}];
   if (event.version != 0) state.ever.insert(event.version);
-  if (event.done)
-    state = {event.version, {}, std::move(state.ever)};
-  else
-    state.possible = event.version;
+  state.since_flush.insert(event.version);
+  state.in_flush.insert(event.version);
+  state.possible = event.version;
+  if (!event.done) return;
+  state.sure = event.version;
+  state.possible.reset();
 }
 
 [[noreturn]] void stop(const std::string& what) {
@@ -82,6 +100,7 @@ std::unique_ptr<object::LocalStore> open_store(const std::string& directory, bas
   object::LocalStoreOptions options;
   options.directories = {directory};
   options.volume_bytes_max = kVolumeBytes;
+  options.compaction = {100 << 20, 1000, 0};
   auto store = object::LocalStore::open(options, file_system);
   if (!store) stop(directory + " does not open: " + store.error().message);
   return std::move(*store);
@@ -104,7 +123,8 @@ void check(const object::LocalStore& store, Model& model, bool settle) {
     if (bucket == "safe" && found != state.sure && found != state.possible)
       stop(what + "version " + std::to_string(found) + " found, " + std::to_string(state.sure) + " was acknowledged" +
            (state.possible ? ", " + std::to_string(*state.possible) + " begun" : ""));
-    if (settle) state = {found, {}, std::move(state.ever)};
+    if (state.since_flush.count(found) == 0) stop(what + "version " + std::to_string(found) + " found, a later one was flushed");
+    if (settle) state = {found, {}, std::move(state.ever), {found}, {found}};
   }
 }
 
@@ -140,7 +160,7 @@ class Session {
     for (const Event& event : events_)
       if (event.moment <= moment)
         add(model, event);
-      else if (event.version != 0)
+      else if (!event.bucket.empty() && event.version != 0)
         model[{event.bucket, event.key}];  // must not be there yet
     return model;
   }
@@ -151,6 +171,7 @@ class Session {
     std::mt19937_64 random(seed);
     std::set<std::pair<std::string, std::string>> present;
     for (int i = 0; i < kChanges; ++i) {
+      if (prefix == "0-" && random() % 8 == 0) flush(store);
       const std::string bucket = kBuckets[random() % 4 == 0 ? 1 : 0];
       const std::string key = prefix + std::to_string(random() % kKeys);
       const bool remove = random() % 4 == 0 && store.find(0, {bucket, key});
@@ -161,6 +182,12 @@ class Session {
       if (!outcome) stop(outcome.error().message);
       note({0, bucket, key, version, true});
     }
+  }
+  /// By one thread only: the model has room for one flush at a time.
+  void flush(object::LocalStore& store) {
+    note({0, "", "", 0, false});
+    if (const auto flushed = store.flush(); !flushed) stop(flushed.error().message);
+    note({0, "", "", 0, true});
   }
   static Result<void> put(object::LocalStore& store, const ObjectName& name, const std::string& body, bool stream) {
     const auto bytes = std::as_bytes(std::span(body.data(), body.size()));

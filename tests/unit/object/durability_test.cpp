@@ -245,6 +245,31 @@ TEST_CASE("open: what a killed process has replaced in a `sync` bucket is kept u
   CHECK_FALSE(fs.too_early);
 }
 
+TEST_CASE("LocalStore.flush: what it has covered goes when what replaces it is on stable storage, also in a bucket without `sync`",
+          "[object][durability]") {
+  const TemporaryDirectory directory;
+  SyncingFileSystem fs;
+  const auto store = open_on(fs, directory.file("a"));
+  const auto put_plain = [&](std::string_view text) { REQUIRE(store->put(0, {"plain", "k"}, bytes_of(text), {})); };
+  put_plain(noise(1'200'000, 1));
+  REQUIRE(store->flush());
+  fs.volume_syncs = fs.directory_syncs = 0;
+  fs.watch_removals = true;
+  put_plain(noise(1'200'000, 2));
+  REQUIRE(store->list("plain", {}));  // commits
+  CHECK(solo_volumes(directory.file("a")) == 1);
+  CHECK(fs.volume_syncs > 0);
+  CHECK_FALSE(fs.too_early);
+
+  put_plain(noise(1'200'000, 3));
+  put_plain(noise(1'200'000, 4));
+  REQUIRE(store->list("plain", {}));
+  fs.volume_syncs = 0;
+  put_plain("of what was never flushed nothing is promised");
+  REQUIRE(store->list("plain", {}));
+  CHECK(solo_volumes(directory.file("a")) == 0);
+}
+
 TEST_CASE("LocalStore.flush: also what a killed process has left in memory", "[object][durability][crash]") {
   const TemporaryDirectory directory;
   const pid_t pid = ::fork();
