@@ -13,7 +13,7 @@
 
 namespace tarn::mpi {
 
-DistributedStore::DistributedStore(Parts parts) : parts_(std::move(parts)), placement_(*parts_.map) {
+DistributedStore::DistributedStore(Parts parts) : parts_(std::move(parts)), placement_(*parts_.map), disk_metrics_(metrics_, parts_.local) {
   for (const auto& disk : parts_.map->disks) storage_ranks_.push_back(disk.rank);
   std::sort(storage_ranks_.begin(), storage_ranks_.end());
   storage_ranks_.erase(std::unique(storage_ranks_.begin(), storage_ranks_.end()), storage_ranks_.end());

@@ -12,6 +12,7 @@
 
 #include "base/metrics.hpp"
 #include "mpi/buckets.hpp"
+#include "mpi/disk_metrics.hpp"
 #include "mpi/neighbour_files.hpp"
 #include "mpi/peer_client.hpp"
 #include "mpi/peer_service.hpp"
@@ -66,6 +67,7 @@ class DistributedStore final : public object::ObjectService {
   [[nodiscard]] Result<void> abort_sort(std::string_view id) override { return parts_.jobs.abort(id); }
   [[nodiscard]] std::vector<std::string> troubles() const override;
   [[nodiscard]] base::Metrics& metrics() noexcept override { return metrics_; }
+  void update_metrics() override { disk_metrics_.update(); }
 
  private:
   [[nodiscard]] Home home(const ObjectName& name) const;
@@ -80,6 +82,7 @@ class DistributedStore final : public object::ObjectService {
   const placement::Placement placement_;
   std::vector<RankId> storage_ranks_;  // that have disks
   base::Metrics metrics_;
+  DiskMetrics disk_metrics_;
 };
 
 }  // namespace tarn::mpi

@@ -13,12 +13,14 @@ RankStats local_stats(const object::LocalStore& store) {
     stats.object_bytes += disk.object_bytes;
     stats.capacity_bytes += disk.space.capacity_bytes;
     stats.free_bytes += disk.space.free_bytes;
+    stats.per_disk.push_back({disk.compaction.garbage_bytes, disk.compaction.moved_bytes, disk.compaction.returned_bytes});
   }
   return stats;
 }
 
 void encode(base::Encoder& encoder, const RankStats& stats) {
   encoder.u64(stats.disks).u64(stats.objects).u64(stats.object_bytes).u64(stats.capacity_bytes).u64(stats.free_bytes);
+  for (const auto& disk : stats.per_disk) encoder.u64(disk.garbage_bytes).u64(disk.moved_bytes).u64(disk.returned_bytes);
 }
 
 RankStats decode_rank_stats(base::Decoder& decoder) {
@@ -28,6 +30,12 @@ RankStats decode_rank_stats(base::Decoder& decoder) {
   stats.object_bytes = decoder.u64();
   stats.capacity_bytes = decoder.u64();
   stats.free_bytes = decoder.u64();
+  for (std::uint64_t i = 0; i < stats.disks && !decoder.failed(); ++i) {
+    auto& disk = stats.per_disk.emplace_back();
+    disk.garbage_bytes = decoder.u64();
+    disk.moved_bytes = decoder.u64();
+    disk.returned_bytes = decoder.u64();
+  }
   return stats;
 }
 
@@ -58,6 +66,7 @@ void add(StoreStats& total, RankId rank, const RankStats& stats) {
   row.objects = stats.objects;
   row.object_bytes = stats.object_bytes;
   row.disk_free_bytes = stats.free_bytes;
+  row.per_disk = stats.per_disk;
 }
 
 }  // namespace tarn::mpi

@@ -26,6 +26,7 @@ struct RankStats {
   std::uint64_t object_bytes = 0;
   std::uint64_t capacity_bytes = 0;
   std::uint64_t free_bytes = 0;
+  std::vector<StoreStats::PerRank::PerDisk> per_disk;
 };
 [[nodiscard]] RankStats local_stats(const object::LocalStore& store);
 void encode(base::Encoder& encoder, const RankStats& stats);

@@ -39,6 +39,9 @@ struct StoreOptions {
   SidecarOptions sidecar;
   /// Tests and demonstrations: every rank counts as a node of its own.
   bool node_id_from_rank = false;
+  /// What each disk may copy when it compacts: gives back the space of objects that were overwritten or removed. Faster when there
+  /// is far too much of that, or the disk is nearly full. 0: no compaction.
+  std::uint64_t compaction_bytes_per_second = std::uint64_t{128} << 20;
   /// How long a request to another rank may take; 0: 30 s * (1 + log2(ranks)).
   std::chrono::milliseconds request_timeout{0};
   /// Longest sleep of the idle service thread: latency of a first request against CPU. Four times that after half a second

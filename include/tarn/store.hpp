@@ -34,6 +34,13 @@ struct StoreStats {
     std::uint64_t objects = 0;
     std::uint64_t object_bytes = 0;
     std::uint64_t disk_free_bytes = 0;
+    /// Space of objects that were overwritten or removed.
+    struct PerDisk {
+      std::uint64_t garbage_bytes = 0;   ///< that still takes space, removals included
+      std::uint64_t moved_bytes = 0;     ///< copied by compaction since the store was opened
+      std::uint64_t returned_bytes = 0;  ///< of the files that compaction has removed since then
+    };
+    std::vector<PerDisk> per_disk;  ///< in the order of its directories
   };
   std::vector<PerRank> per_rank;
 };

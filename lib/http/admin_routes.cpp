@@ -31,6 +31,7 @@ Task<> map(Exchange& exchange) {
 
 Task<> metrics(Exchange& exchange) {
   exchange.server.process.update();
+  exchange.server.service.update_metrics();
   const std::string text = exchange.server.service.metrics().text();
   exchange.begin_response(200).add("Content-Type", "text/plain; version=0.0.4; charset=utf-8");
   co_await exchange.send(std::string_view(text));

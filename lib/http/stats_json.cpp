@@ -13,6 +13,14 @@ std::uint64_t number(const base::Json& object, std::string_view name) {
 
 }  // namespace
 
+static base::JsonArray disks_to_json(const StoreStats::PerRank& rank) {
+  base::JsonArray disks;
+  for (const auto& disk : rank.per_disk)
+    disks.push_back(
+        base::JsonObject{{"garbage_bytes", disk.garbage_bytes}, {"moved_bytes", disk.moved_bytes}, {"returned_bytes", disk.returned_bytes}});
+  return disks;
+}
+
 base::JsonObject stats_to_json(const StoreStats& stats) {
   base::JsonArray per_rank;
   for (const auto& rank : stats.per_rank)
@@ -23,7 +31,8 @@ base::JsonObject stats_to_json(const StoreStats& stats) {
                                         {"disks", rank.disks},
                                         {"objects", rank.objects},
                                         {"object_bytes", rank.object_bytes},
-                                        {"disk_free_bytes", rank.disk_free_bytes}});
+                                        {"disk_free_bytes", rank.disk_free_bytes},
+                                        {"per_disk", disks_to_json(rank)}});
   return {{"objects", stats.objects},
           {"object_bytes", stats.object_bytes},
           {"disk_capacity_bytes", stats.disk_capacity_bytes},
@@ -54,6 +63,12 @@ Result<StoreStats> stats_from_json(const base::Json& json) {
     rank.objects = number(item, "objects");
     rank.object_bytes = number(item, "object_bytes");
     rank.disk_free_bytes = number(item, "disk_free_bytes");
+    const base::JsonObject* row = item.if_object();
+    const base::Json* per_disk = row == nullptr ? nullptr : row->if_contains("per_disk");
+    if (per_disk != nullptr && per_disk->is_array()) {
+      for (const base::Json& disk : per_disk->get_array())
+        rank.per_disk.push_back({number(disk, "garbage_bytes"), number(disk, "moved_bytes"), number(disk, "returned_bytes")});
+    }
     stats.per_rank.push_back(std::move(rank));
   }
   return stats;

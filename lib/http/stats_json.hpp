@@ -2,7 +2,8 @@
 // Level 5 (http). Pure.
 //
 //   {"objects", "object_bytes", "disk_capacity_bytes", "disk_free_bytes", "ranks", "nodes",
-//    "per_rank": [{"rank", "host", "node", "url", "disks", "objects", "object_bytes", "disk_free_bytes"}, ...]}
+//    "per_rank": [{"rank", "host", "node", "url", "disks", "objects", "object_bytes", "disk_free_bytes",
+//                  "per_disk": [{"garbage_bytes", "moved_bytes", "returned_bytes"}, ...]}, ...]}
 #pragma once
 
 #include <tarn/result.hpp>

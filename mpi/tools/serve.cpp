@@ -75,7 +75,7 @@ Result<std::optional<ServeArguments>> parse_serve(const Arguments& arguments) {
   sidecar.enabled = true;
   sidecar.endpoint_file = "endpoint.json";
   unsigned port = 0;
-  std::string redirect = "auto", verify_sendfile = "first";
+  std::string redirect = "auto", verify_sendfile = "first", compaction;
   CommandLine line(
       "serve [--dir DIR]... [OPTION...]",
       "Makes the ranks of this MPI job one object store and serves it by HTTP until SIGTERM, SIGINT or SIGUSR1 comes to any rank (mpirun\n"
@@ -93,6 +93,8 @@ Result<std::optional<ServeArguments>> parse_serve(const Arguments& arguments) {
       "written by rank 0 when every rank serves: addresses and secrets, mode 0600; removed at the end")(
       "ready-file", po::value(&serve.ready_file)->value_name("FILE"), "appears when the store can be used, goes away at the end")(
       "anonymous", po::bool_switch(&sidecar.anonymous), "ask no token of anybody")(
+      "compaction-rate", po::value(&compaction)->value_name("BYTES"),
+      "what each disk may copy in a second to give back the space of what was overwritten or removed (128MiB); 0: no compaction")(
       "redirect", po::value(&redirect)->value_name("WHEN"), "objects of other ranks: auto (default), always, never redirected")(
       "verify-sendfile", po::value(&verify_sendfile)->value_name("WHEN"),
       "large objects verified as they are sent: never, first (default: until the whole was read once since the start), always")(
@@ -105,6 +107,9 @@ Result<std::optional<ServeArguments>> parse_serve(const Arguments& arguments) {
   sidecar.port = static_cast<std::uint16_t>(port);
   TARN_TRY(sidecar.redirect, parse_redirect(redirect));
   TARN_TRY(sidecar.verify_sendfile, parse_verify_sendfile(verify_sendfile));
+  if (!compaction.empty()) {
+    TARN_TRY(serve.store.compaction_bytes_per_second, size_option("compaction-rate", compaction));
+  }
   if (serve.store.directories.empty()) {
     TARN_TRY(serve.store.directories.emplace_back(), default_directory());
   }

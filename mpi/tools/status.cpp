@@ -49,6 +49,14 @@ void print_json(const StoreState& state) {
   std::cout << base::pretty_json(json);
 }
 
+std::string garbage_of(const StoreStats& stats, const placement::Disk& disk) {
+  const auto rank = static_cast<std::size_t>(disk.rank);
+  if (rank >= stats.per_rank.size() || disk.index >= stats.per_rank[rank].per_disk.size()) return {};
+  const auto& counts = stats.per_rank[rank].per_disk[disk.index];
+  return ", garbage " + base::format_size(counts.garbage_bytes) + ", compaction has moved " + base::format_size(counts.moved_bytes) +
+         " and removed " + base::format_size(counts.returned_bytes);
+}
+
 void print_table(const StoreState& state) {
   const StoreStats& stats = state.stats;
   const auto count = [](std::uint64_t n, const char* thing) { return std::to_string(n) + " " + thing + (n == 1 ? "" : "s"); };
@@ -70,7 +78,7 @@ void print_table(const StoreState& state) {
   std::cout << "\n";
   for (const auto& disk : state.map->disks)
     std::cout << "disk " << disk.id.to_string() << " of rank " << disk.rank << ": " << disk.directory << ", weight " << base::format_size(disk.weight)
-              << "\n";
+              << garbage_of(stats, disk) << "\n";
   for (std::size_t i = 0; i < state.troubles.size(); ++i)
     if (!state.troubles[i].empty()) std::cout << "trouble on rank " << i << ": " << state.troubles[i] << "\n";
 }

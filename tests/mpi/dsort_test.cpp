@@ -244,3 +244,44 @@ TEST_CASE("dsort: progress goes from nothing to everything in each phase", "[dso
   for (const auto& [name, shard] : input) bytes += shard.size();
   CHECK(total["index"] == bytes);
 }
+
+TEST_CASE("dsort: input that is removed while the job runs stays readable to its end, whatever compaction would do", "[dsort][compaction]") {
+  const Objects input = make_shards(5, 20, 60);
+  Objects loose;
+  for (int i = 0; i < 60; ++i) loose["loose/" + std::to_string(i) + ".bin"] = std::string(9'000, static_cast<char>('a' + i % 26));
+  for (const int ranks : {1, 3}) {
+    INFO("ranks " << ranks);
+    DsortWorld world(ranks, 2);
+    world.put_all("input", input);
+    for (const auto& [key, bytes] : loose) world.put("input", key, bytes);
+    REQUIRE(world.dsort(shuffle_spec()));
+    const Objects expected = world.objects("output");
+    DsortSpec spec = shuffle_spec();
+    spec.output_bucket = "again";
+    std::atomic<bool> removed{false};
+    world.fetcher.before_read = [&] {  // when the job knows all places, and has read the first
+      if (removed.exchange(true)) return;
+      for (const std::string bucket : {"input", "output"}) {
+        for (auto& store : world.stores) {
+          std::vector<std::pair<std::uint32_t, std::string>> keys;
+          (void)store->for_each(bucket, "", [&](const object::StoredObject& object) {
+            keys.emplace_back(object.disk, object.info.key);
+            return true;
+          });
+          for (const auto& [disk, key] : keys) (void)store->remove(disk, {bucket, key});
+        }
+      }
+      for (auto& store : world.stores) (void)store->compact();
+    };
+    const auto report = world.dsort(spec);
+    INFO((report ? std::string() : report.error().message));
+    REQUIRE(report);
+    CHECK(removed);
+    CHECK(world.objects("again") == expected);
+    CHECK(world.objects("input").empty());
+    for (auto& store : world.stores) {  // and then it goes
+      REQUIRE(store->compact());
+      for (const auto& disk : store->disks()) CHECK(disk.compaction.garbage_bytes <= disk.object_bytes + 512 * limits::KiB);
+    }
+  }
+}
