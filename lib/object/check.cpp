@@ -188,14 +188,23 @@ class Check {
   std::set<std::uint64_t> copies_;      // sequences of current versions that were met where the index does not look for them
 };
 
-}  // namespace
-
-Result<CheckReport> check_disk(const std::string& directory, const CheckOptions& options, const std::function<void(const CheckProgress&)>& progress,
+Result<CheckReport> check_once(const std::string& directory, const CheckOptions& options, const std::function<void(const CheckProgress&)>& progress,
                                base::FileSystem& fs) {
   TARN_TRY(const auto disk, volume::Disk::open(fs, directory, {0, false, options.rebuild, true}));
   auto report = Check(fs, *disk, options, progress).run();
   TARN_CHECK(disk->close());
   return report;
+}
+
+}  // namespace
+
+Result<CheckReport> check_disk(const std::string& directory, const CheckOptions& options, const std::function<void(const CheckProgress&)>& progress,
+                               base::FileSystem& fs) {
+  auto report = check_once(directory, options, progress, fs);
+  if (report || options.rebuild || report.error().code != ErrorCode::corrupt) return report;
+  CheckOptions anew = options;  // an index whose damage lies where only a change comes by
+  anew.rebuild = true;
+  return check_once(directory, anew, progress, fs);
 }
 
 }  // namespace tarn::object

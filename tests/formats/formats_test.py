@@ -54,6 +54,10 @@ class Reader(unittest.TestCase):
                 if stored["readable"]:
                     with open(os.path.join(target, str(place)), "rb") as file:
                         self.assertTrue(file.read() == bodies[listed[place]], "other bytes")
+                if stored["readable"] and member.solo:
+                    body = bodies[listed[place]]
+                    for begin, length in [(0, len(body)), (len(body) - 10, 10), (65_535, 2), (100_000, 300_000)]:
+                        self.assertEqual(read_volumes.read_range(self.disk, member, begin, length), body[begin : begin + length])
                 self.assertEqual(
                     (stored["size"], stored["xxh3"], stored["mtime"], stored["type"], stored["meta"]),
                     (member.size, member.checksum, member.mtime_ns, member.content_type.decode(),
@@ -108,6 +112,10 @@ class Reader(unittest.TestCase):
                 file.write(b"other bytes")
             with self.assertRaises(ValueError):
                 read_volumes.read_object(self.disk, member)
+            if member.solo:
+                with self.assertRaises(ValueError):
+                    read_volumes.read_range(self.disk, member, member.size // 2, 1)
+                read_volumes.read_range(self.disk, member, 0, 1)
         self.compare()
 
     def test_a_write_that_was_interrupted_at_any_byte(self):

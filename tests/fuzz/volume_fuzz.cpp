@@ -217,3 +217,45 @@ TEST_CASE("fuzz: an index that was cut short or lost its first pages is made ane
     CHECK(get(**store, "gone") == "error: not_found");
   }
 }
+
+TEST_CASE("fuzz: bytes of a solo volume flipped: its header, its table of block hashes, what surrounds them, some of its data", "[fuzz]") {
+  const TemporaryDirectory directory;
+  const std::string disk = directory.file("disk"), copy = directory.file("copy");
+  const std::string body = noise((1 << 20) + 100'000, 4);
+  std::uint64_t number = 0;
+  {
+    const auto store = open_store({disk});
+    put(*store, "large", body, 0, {"text/plain", {{"m", "v"}}});
+    number = store->find(0, {"bucket", "large"})->extents.front().volume;
+  }
+  fs::copy(disk, copy, fs::copy_options::recursive);
+  const std::string bytes = read_file(volume_path(disk, number));
+  const bool keep_index = GENERATE(true, false);
+  const std::uint64_t few = std::getenv("TARN_FUZZ_FULL") != nullptr ? 1 : 11;
+  for (std::uint64_t at = 0; at < bytes.size(); at += at >= 4096 && at < 4096 + body.size() ? 49'999 : few) {
+    fs::remove_all(copy + "/index");
+    if (keep_index) fs::copy(disk + "/index", copy + "/index", fs::copy_options::recursive);
+    fs::copy_file(disk + "/lock", copy + "/lock", fs::copy_options::overwrite_existing);
+    write_file(volume_path(copy, number), bytes);
+    flip_byte(volume_path(copy, number), at, static_cast<char>(1 << at % 8));
+    INFO("byte " << at << (keep_index ? ", with the index" : ""));
+    const auto store = open_bare_store({copy});
+    const auto reader = store->open_reader(0, {"bucket", "large"});
+    if (!reader) {  // its header is not believed any more, and nothing else knows it
+      CHECK((!keep_index && at < 4096 && reader.error().code == ErrorCode::not_found));
+      CHECK(!store->disks().front().trouble.empty());
+      continue;
+    }
+    const bool in_data = at >= 4096 && at < 4096 + body.size();
+    CHECK(get(*store, "large") == (in_data ? "error: corrupt" : body));
+    std::size_t refused = 0;
+    for (std::uint64_t begin = 0; begin < body.size(); begin += 65'536) {
+      std::string part(std::min<std::size_t>(65'536, body.size() - begin), '?');
+      const auto got = (*reader)->read(begin, std::as_writable_bytes(std::span(part.data(), part.size())));
+      if (got) CHECK(part == body.substr(begin, part.size()));
+      refused += got ? 0 : 1;
+    }
+    CHECK(refused <= 1);
+    if (in_data) CHECK(refused == 1);
+  }
+}
