@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <csignal>
 
 #include "base/error.hpp"
 #include "volume/index.hpp"
@@ -36,7 +37,8 @@ Result<std::string> probe_index(base::FileSystem& fs, const std::string& directo
   const pid_t child = ::fork();
   if (child < 0) return fail(base::errno_error(errno, "fork for a look at", directory));
   if (child == 0) {
-    // The parent says what there is to say.
+    // The parent says what there is to say; what its program does about its own crashes is not for this one.
+    for (const int signal : {SIGABRT, SIGBUS, SIGSEGV, SIGFPE, SIGILL}) std::signal(signal, SIG_DFL);
     const int silence = ::open("/dev/null", O_WRONLY | O_CLOEXEC);
     if (silence >= 0) ::dup2(silence, STDERR_FILENO);
     bool good = false;
