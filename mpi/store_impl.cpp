@@ -81,6 +81,7 @@ Result<void> Store::Impl::claim_endpoint_file() {
 Result<void> Store::Impl::open_disks(const placement::Rank& here) {
   object::LocalStoreOptions local;
   local.directories = mpi::substitute_directories(options_, here);
+  local.space = options_.space;
   if (local.directories.empty()) return {};
   local.compaction.bytes_per_second = options_.compaction_bytes_per_second;
   TARN_TRY(local_, object::LocalStore::open(local));

@@ -32,10 +32,22 @@ struct SidecarOptions {
   std::string endpoint_file;  ///< written by rank 0, mode 0600, when every rank serves; empty: none
 };
 
+/// What a disk may take of its file system. Puts that would take more are refused with no_space; removals are not.
+struct SpaceLimits {
+  /// Everything in the disk's directory together, index included; at least 16 MiB; 0: no quota.
+  std::uint64_t quota_bytes = 0;
+  /// Stays free in the file system, whoever fills it: the larger of the two. At least a sixteenth or 64 MiB, the smaller of these, is kept.
+  std::uint64_t keep_free_bytes = 0;
+  double keep_free_percent = 0;  ///< of the file system's capacity
+
+  friend bool operator==(const SpaceLimits&, const SpaceLimits&) = default;
+};
+
 struct StoreOptions {
   /// Directories of this rank, one per disk; `{rank}` and `{node}` are substituted.
   /// Created when missing (the parent must exist). None: this rank is a client only.
   std::vector<std::string> directories;
+  SpaceLimits space;  ///< of each disk
   SidecarOptions sidecar;
   /// Tests and demonstrations: every rank counts as a node of its own.
   bool node_id_from_rank = false;

@@ -68,6 +68,9 @@ enum class OpenMode : std::uint8_t {
 struct Space {
   std::uint64_t capacity_bytes = 0;
   std::uint64_t free_bytes = 0;  ///< to this user
+  std::uint64_t kept_bytes = 0;  ///< of them: not to be filled with objects; 0: nobody has said how much
+  /// When a quota leaves less than the file system: it, and how much of it is used.
+  std::uint64_t quota_bytes = 0, used_bytes = 0;
 };
 
 /// What is read next comes from the disk, as far as the system does as it is asked: pages that a sync could not write look as

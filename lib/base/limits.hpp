@@ -32,9 +32,11 @@ inline constexpr std::uint64_t kHeadroomBytesMax = 64 * MiB;     ///< of a disk,
 inline constexpr std::uint64_t kHeadroomPart = 16;               ///< of a small disk: a sixteenth
 inline constexpr std::uint64_t kVolumesPerDiskMin = 64;      ///< of a small disk the volumes are smaller: a whole one can be copied when it is full
 inline constexpr std::uint64_t kSmallVolumeBytes = 2 * MiB;  ///< but not smaller than this
+inline constexpr std::uint64_t kQuotaBytesMin = 16 * MiB;    ///< of a disk: less does not even hold an index for long
 inline constexpr std::size_t kIndexMapBytes = 64 * GiB;      ///< address space of one LMDB, not memory
 inline constexpr std::size_t kIndexBatchRecordsMax = 8192;   ///< pending records that make a writer wait
 inline constexpr std::chrono::milliseconds kIndexCommitInterval{20};
+inline constexpr std::chrono::seconds kSuspectTime{60};  ///< without a failed write before a disk is trusted again
 
 // Compaction (docs/adr/0010-compaction.md). Garbage: dead objects and removals in shared volumes.
 inline constexpr std::uint64_t kCompactionGarbagePart = 8;              ///< more than an eighth of what lives is too much

@@ -205,7 +205,8 @@ Result<std::unique_ptr<LocalStore>> LocalStore::open(const LocalStoreOptions& op
   auto impl = std::make_unique<Impl>();
   impl->fs = &fs;
   for (const auto& directory : options.directories) {
-    TARN_TRY(auto disk, volume::Disk::open(fs, directory, {options.weight, true, false, false, options.volume_bytes_max, options.compaction, {}}));
+    TARN_TRY(auto disk, volume::Disk::open(fs, directory,
+                                           {options.weight, true, false, false, options.volume_bytes_max, options.compaction, {}, options.space}));
     for (const auto& other : impl->disks) {
       if (other->identity().id == disk->identity().id)
         return fail(ErrorCode::invalid, disk->path() + ": is a copy of " + other->path() + " (same disk id); give only one of them");

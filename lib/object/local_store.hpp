@@ -12,6 +12,7 @@
 #include <vector>
 
 #include <tarn/object.hpp>
+#include <tarn/options.hpp>
 #include <tarn/result.hpp>
 #include <tarn/store.hpp>
 
@@ -32,6 +33,7 @@ struct LocalStoreOptions {
   /// A shared volume is sealed beyond this; small ones are for tests.
   std::uint64_t volume_bytes_max = limits::kVolumeBytesMax;
   volume::CompactionOptions compaction{limits::kCompactionBytesPerSecond};  ///< of each disk
+  SpaceLimits space;                                                        ///< of each disk
 };
 
 struct LocalDisk {

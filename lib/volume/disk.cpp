@@ -24,8 +24,13 @@ std::size_t open_files_max() {
 
 }  // namespace
 
-Result<std::unique_ptr<Disk>> Disk::open(base::FileSystem& fs, const std::string& directory, const DiskOptions& options) {
-  std::unique_ptr<Disk> disk(new Disk(fs));
+Result<std::unique_ptr<Disk>> Disk::open(base::FileSystem& real, const std::string& directory, const DiskOptions& options) {
+  std::unique_ptr<LimitedFileSystem> limited;
+  if (options.space != SpaceLimits()) {
+    TARN_TRY(limited, LimitedFileSystem::make(real, directory, options.space));
+  }
+  std::unique_ptr<Disk> disk(new Disk(real, std::move(limited)));
+  base::FileSystem& fs = disk->fs_;
   TARN_TRY(disk->directory_, DiskDirectory::open(fs, directory, options.weight, options.create));
   const std::string index_path = disk->directory_->index_path();
   TARN_TRY(const bool had_index, fs.exists(index_path));

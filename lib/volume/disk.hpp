@@ -24,6 +24,7 @@
 #include "volume/disk_directory.hpp"
 #include "volume/file_cache.hpp"
 #include "volume/index.hpp"
+#include "volume/limited_file_system.hpp"
 #include "volume/member.hpp"
 #include "volume/pending.hpp"
 #include "volume/record.hpp"
@@ -40,13 +41,14 @@ struct DiskOptions {
   std::uint64_t volume_bytes_max = limits::kVolumeBytesMax;
   CompactionOptions compaction = {};
   std::function<void(std::uint64_t, std::uint64_t)> progress;  ///< of the recovery: volumes done, in all
+  SpaceLimits space;
 };
 
 class Disk {
  public:
   /// Locks, checks and recovers. @errors as DiskDirectory::open, and corrupt. @cost reads what was written since the last
   /// index commit; everything when the index is lost or the machine went down while the disk was in use.
-  [[nodiscard]] static Result<std::unique_ptr<Disk>> open(base::FileSystem& fs, const std::string& directory, const DiskOptions& options);
+  [[nodiscard]] static Result<std::unique_ptr<Disk>> open(base::FileSystem& real, const std::string& directory, const DiskOptions& options);
   ~Disk();  ///< as close(); errors are logged
 
   [[nodiscard]] const DiskIdentity& identity() const noexcept { return directory_->identity(); }
@@ -105,13 +107,14 @@ class Disk {
   [[nodiscard]] Result<void> close();
 
  private:
-  explicit Disk(base::FileSystem& fs) : fs_(fs) {}
+  Disk(base::FileSystem& fs, std::unique_ptr<LimitedFileSystem> limited) : limited_(std::move(limited)), fs_(limited_ ? *limited_ : fs) {}
   [[nodiscard]] Result<void> open_index(bool anew);
   [[nodiscard]] Result<void> mark_index();
   void start_threads(const CompactionOptions& compaction);
   void remove_volume(std::uint64_t volume);
   void distrust() noexcept;
 
+  const std::unique_ptr<LimitedFileSystem> limited_;  // nullptr: nothing is asked for but what is always kept
   base::FileSystem& fs_;
   std::unique_ptr<DiskDirectory> directory_;
   std::unique_ptr<Index> index_;

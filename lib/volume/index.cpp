@@ -1,6 +1,7 @@
 #include "volume/index.hpp"
 
 #include <lmdb.h>
+#include <sys/statvfs.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -154,7 +155,14 @@ struct Index::Impl {
     return rc;
   }
 
-  [[nodiscard]] tl::unexpected<Error> error(int code, std::string_view operation) const { return fail(lmdb_error(code, operation, directory)); }
+  [[nodiscard]] tl::unexpected<Error> error(int code, std::string_view operation) const {
+    return fail(lmdb_error(code == EIO && disk_is_full() ? ENOSPC : code, operation, directory));
+  }
+  /// LMDB calls it EIO when a write ends early, as it does where the last block goes.
+  [[nodiscard]] bool disk_is_full() const noexcept {
+    struct statvfs status {};
+    return file && ::fstatvfs(file->descriptor(), &status) == 0 && static_cast<std::uint64_t>(status.f_bavail) * status.f_frsize < limits::MiB;
+  }
 
   /// A read transaction from the pool, given back (its snapshot released) on destruction.
   class ReadTxn {

@@ -1,7 +1,13 @@
 // write_trouble.hpp - remembers that the operating system refused to write to a disk, for whoever asks how the disk is.
 // Level 2 (volume). Any thread.
+//
+//   fine --a write fails (io, denied)--> suspect --a write works kSuspectTime or more after the last that failed--> fine
+//   fine, suspect --a sync fails--> suspect until the disk is opened again
+// A disk that nobody writes to stays suspect: nothing shows that it works.
 #pragma once
 
+#include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <mutex>
@@ -11,18 +17,27 @@
 
 #include <tarn/result.hpp>
 
+#include "base/limits.hpp"
+#include "base/text.hpp"
+
 namespace tarn::volume {
 
 class WriteTrouble {
  public:
+  using Clock = std::chrono::steady_clock;
   /// @param on_failed_sync  called once, by the thread whose sync is the first to fail; must not throw.
-  explicit WriteTrouble(std::function<void()> on_failed_sync = {}) : on_failed_sync_(std::move(on_failed_sync)) {}
+  explicit WriteTrouble(std::function<void()> on_failed_sync = {}, std::function<Clock::time_point()> now = Clock::now)
+      : on_failed_sync_(std::move(on_failed_sync)), now_(std::move(now)) {}
 
   /// Notes a failure that speaks of the disk itself (io; denied: it became read-only), and hands the outcome on. No space is
   /// not one of them: it passes when something is removed.
   template <class T>
   [[nodiscard]] Result<T> watch(Result<T> outcome) {
-    if (!outcome && (outcome.error().code == ErrorCode::io || outcome.error().code == ErrorCode::denied)) note(outcome.error().message);
+    if (outcome) {
+      if (suspect_.load(std::memory_order_relaxed)) note_success();
+    } else if (outcome.error().code == ErrorCode::io || outcome.error().code == ErrorCode::denied) {
+      note(outcome.error().message);
+    }
     return outcome;
   }
 
@@ -50,17 +65,30 @@ class WriteTrouble {
     return fail(sync_failure_->code, sync_failure_->message + kRemedy);
   }
 
-  /// The first failure since the disk was opened and how many there were; empty: none.
+  /// How many writes have failed since the disk became suspect, when that was and why, and what ends it; empty: it is not.
   [[nodiscard]] std::string text() const {
     const std::lock_guard lock(mutex_);
     if (failures_ == 0) return {};
-    return "writes failed " + std::to_string(failures_) + (failures_ == 1 ? " time" : " times") + " since the disk was opened, first: " + first_;
+    return "writes failed " + std::to_string(failures_) + (failures_ == 1 ? " time" : " times") + " since " + base::format_iso_time(since_ns_) +
+           ", first: " + first_ + "; the disk is suspect " +
+           (sync_failed_ ? "until the store is opened again"
+                         : "until one works " + std::to_string(limits::kSuspectTime.count()) + " s or more after the last that failed");
   }
 
  private:
   void note(const std::string& message) {
     const std::lock_guard lock(mutex_);
-    if (failures_++ == 0) first_ = message;
+    last_ = now_();
+    suspect_ = true;
+    if (failures_++ > 0) return;
+    first_ = message;
+    since_ns_ = base::now_ns();
+  }
+  void note_success() {
+    const std::lock_guard lock(mutex_);
+    if (sync_failed_ || now_() - last_ < limits::kSuspectTime) return;
+    failures_ = 0;
+    suspect_ = false;
   }
   /// The fact first: there may be no memory for its text.
   void note_failed_sync(const Error* error) {
@@ -76,9 +104,13 @@ class WriteTrouble {
     if (!sync_failure_) sync_failure_ = *error;
   }
   const std::function<void()> on_failed_sync_;
-  mutable std::mutex mutex_;  // guards the rest
+  const std::function<Clock::time_point()> now_;
+  std::atomic<bool> suspect_{false};  // failures_ > 0
+  mutable std::mutex mutex_;          // guards the rest
   std::uint64_t failures_ = 0;
   std::string first_;
+  std::int64_t since_ns_ = 0;  // of the first, for people
+  Clock::time_point last_;
   bool sync_failed_ = false;
   std::optional<Error> sync_failure_;  // the first one's, when there was memory for it
 };

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <charconv>
 #include <csignal>
 #include <ctime>
 #include <filesystem>
@@ -11,6 +12,7 @@
 
 #include "base/error.hpp"
 #include "base/file.hpp"
+#include "base/limits.hpp"
 #include "base/text.hpp"
 #include "job/job_env.hpp"
 #include "job/scratch.hpp"
@@ -40,6 +42,23 @@ Result<VerifySendfile> parse_verify_sendfile(const std::string& text) {
   if (text == "first") return VerifySendfile::first;
   if (text == "always") return VerifySendfile::always;
   return fail(ErrorCode::invalid, "--verify-sendfile cannot be '" + text + "'; it is one of never, first, always");
+}
+
+Result<SpaceLimits> parse_space(const std::string& quota, const std::string& keep_free) {
+  SpaceLimits space;
+  if (!quota.empty()) {
+    TARN_TRY(space.quota_bytes, base::parse_size(quota));
+    if (space.quota_bytes < limits::kQuotaBytesMin) return fail(ErrorCode::invalid, "--quota " + quota + " is too small: give 16M or more");
+  }
+  if (keep_free.ends_with('%')) {
+    const char* const end = keep_free.data() + keep_free.size() - 1;
+    const auto [at, error] = std::from_chars(keep_free.data(), end, space.keep_free_percent);
+    if (error != std::errc() || at != end || !(space.keep_free_percent >= 0 && space.keep_free_percent < 100))
+      return fail(ErrorCode::invalid, "--keep-free " + keep_free + ": a percentage is at least 0% and less than 100%");
+  } else if (!keep_free.empty()) {
+    TARN_TRY(space.keep_free_bytes, base::parse_size(keep_free));
+  }
+  return space;
 }
 
 /// Without --dir: a directory of this job on the best scratch file system. Said by the first rank.
@@ -75,7 +94,7 @@ Result<std::optional<ServeArguments>> parse_serve(const Arguments& arguments) {
   sidecar.enabled = true;
   sidecar.endpoint_file = "endpoint.json";
   unsigned port = 0;
-  std::string redirect = "auto", verify_sendfile = "first", compaction;
+  std::string redirect = "auto", verify_sendfile = "first", compaction, quota, keep_free;
   CommandLine line(
       "serve [--dir DIR]... [OPTION...]",
       "Makes the ranks of this MPI job one object store and serves it by HTTP until SIGTERM, SIGINT or SIGUSR1 comes to any rank (mpirun\n"
@@ -98,6 +117,8 @@ Result<std::optional<ServeArguments>> parse_serve(const Arguments& arguments) {
       "redirect", po::value(&redirect)->value_name("WHEN"), "objects of other ranks: auto (default), always, never redirected")(
       "verify-sendfile", po::value(&verify_sendfile)->value_name("WHEN"),
       "large objects verified as they are sent: never, first (default: until the whole was read once since the start), always")(
+      "quota", po::value(&quota)->value_name("SIZE"), "what each disk may occupy (500G), at least 16M; puts beyond are refused")(
+      "keep-free", po::value(&keep_free)->value_name("SIZE|PERCENT"), "what stays free in the disks' file systems, whoever fills them (20G, 5%)")(
       "node-id-from-rank", po::bool_switch(&serve.store.node_id_from_rank), "every rank counts as a node of its own (tests, demonstrations)")(
       "threads", po::value(&sidecar.threads)->value_name("N")->default_value(2), "HTTP threads per rank");
   TARN_TRY(const bool go_on, line.parse(arguments, 0, 0));
@@ -110,6 +131,7 @@ Result<std::optional<ServeArguments>> parse_serve(const Arguments& arguments) {
   if (!compaction.empty()) {
     TARN_TRY(serve.store.compaction_bytes_per_second, size_option("compaction-rate", compaction));
   }
+  TARN_TRY(serve.store.space, parse_space(quota, keep_free));
   if (serve.store.directories.empty()) {
     TARN_TRY(serve.store.directories.emplace_back(), default_directory());
   }
