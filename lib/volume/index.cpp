@@ -1,25 +1,16 @@
 #include "volume/index.hpp"
 
 #include <lmdb.h>
-#include <sys/statvfs.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
-#include <mutex>
-#include <shared_mutex>
 
 #include "base/codec.hpp"
 #include "base/error.hpp"
-#include "base/limits.hpp"
-#include "base/log.hpp"
+#include "volume/index_env.hpp"
 
 namespace tarn::volume {
 
 namespace {
-
-constexpr unsigned kReadersMax = 1000;
-constexpr std::size_t kLockFileBytes = 72 * limits::KiB;  // a cache line for each of them and some more
 
 constexpr std::string_view kCountersKey = "counters", kCompleteKey = "complete";
 
@@ -27,14 +18,6 @@ constexpr std::string_view kCountersKey = "counters", kCompleteKey = "complete";
 /// index with another one is not believed.
 std::string complete_value(const base::Uuid& disk, std::string_view mark) {
   return "3 " + disk.to_string() + " " + std::string(mark);
-}
-
-Error lmdb_error(int code, std::string_view operation, const std::string& directory) {
-  if (code > 0) return base::errno_error(code, operation, directory);
-  const std::string text = directory + ": index " + std::string(operation) + ": " + mdb_strerror(code);
-  if (code == MDB_MAP_FULL) return Error(ErrorCode::no_space, text + " (its address space of 64 GiB is used up)");
-  if (code == MDB_READERS_FULL) return Error(ErrorCode::busy, text);
-  return Error(ErrorCode::corrupt, text + "; tarn check --rebuild makes it anew from the volumes");
 }
 
 MDB_val to_val(std::string_view text) {
@@ -50,6 +33,11 @@ std::span<const std::byte> to_bytes(const MDB_val& value) {
   return {static_cast<const std::byte*>(value.mv_data), value.mv_size};
 }
 
+struct CursorClose {
+  void operator()(MDB_cursor* cursor) const noexcept { mdb_cursor_close(cursor); }
+};
+using Cursor = std::unique_ptr<MDB_cursor, CursorClose>;
+
 std::string number_key(std::uint64_t value) {
   std::string text(8, '\0');
   for (int i = 7; i >= 0; --i, value >>= 8) text[static_cast<std::size_t>(i)] = static_cast<char>(value & 0xff);
@@ -60,38 +48,6 @@ std::uint64_t key_number(std::string_view text) {
   for (const char c : text.substr(0, 8)) value = value << 8 | static_cast<unsigned char>(c);
   return value;
 }
-
-/// LMDB stops the process when a page contradicts itself. Nothing can go on in such a file; say what to do.
-void report_damaged_index(MDB_env* env, const char* message) {
-  const char* path = nullptr;
-  mdb_env_get_path(env, &path);
-  base::log_error(std::string(path == nullptr ? "index" : path) + ": the index is damaged (" + message +
-                  "); this process must stop; tarn check --rebuild makes it anew from the volumes");
-}
-
-struct CursorClose {
-  void operator()(MDB_cursor* cursor) const noexcept { mdb_cursor_close(cursor); }
-};
-using Cursor = std::unique_ptr<MDB_cursor, CursorClose>;
-
-/// A transaction that is aborted unless it was committed.
-class WriteTxn {
- public:
-  WriteTxn(MDB_env* env, std::mutex& turn) : lock_(turn), error_(env == nullptr ? MDB_PANIC : mdb_txn_begin(env, nullptr, 0, &txn_)) {}
-  WriteTxn(const WriteTxn&) = delete;
-  WriteTxn& operator=(const WriteTxn&) = delete;
-  ~WriteTxn() {
-    if (txn_ != nullptr) mdb_txn_abort(txn_);
-  }
-  [[nodiscard]] int error() const noexcept { return error_; }
-  [[nodiscard]] int commit() noexcept { return mdb_txn_commit(std::exchange(txn_, nullptr)); }
-  [[nodiscard]] MDB_txn* get() const noexcept { return txn_; }
-
- private:
-  const std::lock_guard<std::mutex> lock_;  // longer than LMDB's own: what comes after a commit belongs to it
-  MDB_txn* txn_ = nullptr;
-  int error_;
-};
 
 }  // namespace
 
@@ -108,117 +64,9 @@ std::uint64_t VolumeState::dead_bytes() const noexcept {
 }
 
 // Functions that return int give LMDB's codes; the public ones turn them into errors.
-struct Index::Impl {
-  std::string directory;
-  std::unique_ptr<base::File> file;  // data.mdb, for its size
-  MDB_env* env = nullptr;
-  KeyTrie trie;
-  MDB_dbi volume_table = 0, bucket_table = 0, meta = 0;
-  std::mutex turn;           // of whoever writes; taken after env_mutex
-  std::mutex readers_mutex;  // guards idle_readers
-  std::vector<MDB_txn*> idle_readers;
-  /// Held shared by whoever uses env; alone by revive(), which makes it anew. nullptr: it could not be made anew, yet.
-  std::shared_mutex env_mutex;
-
-  ~Impl() { close_env(); }
-  void close_env() noexcept {
-    for (MDB_txn* txn : idle_readers) mdb_txn_abort(txn);
-    idle_readers.clear();
-    if (env != nullptr) mdb_env_close(std::exchange(env, nullptr));
-  }
-  int open_env() {
-    int rc = mdb_env_create(&env);
-    if (rc == 0) rc = mdb_env_set_maxdbs(env, 8);
-    if (rc == 0) rc = mdb_env_set_assert(env, report_damaged_index);
-    if (rc == 0) rc = mdb_env_set_mapsize(env, limits::kIndexMapBytes);
-    if (rc == 0) rc = mdb_env_set_maxreaders(env, kReadersMax);
-    // NOTLS: read transactions belong to objects, not threads. NOSYNC: a crash of the machine means a rebuild anyway.
-    // NORDAHEAD: lookups are random.
-    if (rc == 0) rc = mdb_env_open(env, directory.c_str(), MDB_NOTLS | MDB_NOSYNC | MDB_NORDAHEAD, 0644);
-    return rc;
-  }
-  /// After a page with the roots could not be written LMDB refuses everything, reading as well, with MDB_PANIC. The file is as the
-  /// last commit left it: opened again, it goes on.  @return what it is that still fails.
-  int revive() {
-    const std::unique_lock lock(env_mutex);
-    if (env != nullptr) {
-      MDB_txn* probe = nullptr;
-      const int rc = mdb_txn_begin(env, nullptr, MDB_RDONLY, &probe);
-      if (rc == 0) mdb_txn_abort(probe);
-      if (rc != MDB_PANIC) return rc;  // somebody else was faster
-    }
-    base::log_warn(directory + ": the index could not be written; it is opened again");
-    close_env();
-    int rc = open_env();
-    if (rc == 0) rc = open_tables();
-    if (rc != 0) close_env();
-    return rc;
-  }
-
-  [[nodiscard]] tl::unexpected<Error> error(int code, std::string_view operation) const {
-    return fail(lmdb_error(code == EIO && disk_is_full() ? ENOSPC : code, operation, directory));
-  }
-  /// LMDB calls it EIO when a write ends early, as it does where the last block goes.
-  [[nodiscard]] bool disk_is_full() const noexcept {
-    struct statvfs status {};
-    return file && ::fstatvfs(file->descriptor(), &status) == 0 && static_cast<std::uint64_t>(status.f_bavail) * status.f_frsize < limits::MiB;
-  }
-
-  /// A read transaction from the pool, given back (its snapshot released) on destruction.
-  class ReadTxn {
-   public:
-    explicit ReadTxn(Impl& impl) : impl_(impl), env_lock_(impl.env_mutex) {
-      begin();
-      if (error_ != MDB_PANIC) return;
-      env_lock_.unlock();
-      if (const int rc = impl_.revive(); rc != 0) {
-        error_ = rc;
-        return;
-      }
-      env_lock_.lock();
-      begin();
-    }
-    ReadTxn(const ReadTxn&) = delete;
-    ReadTxn& operator=(const ReadTxn&) = delete;
-    ~ReadTxn() {
-      if (txn_ == nullptr) return;
-      if (error_ != 0) {
-        mdb_txn_abort(txn_);
-        return;
-      }
-      mdb_txn_reset(txn_);
-      const std::lock_guard lock(impl_.readers_mutex);
-      impl_.idle_readers.push_back(txn_);
-    }
-    [[nodiscard]] int error() const noexcept { return error_; }
-    [[nodiscard]] MDB_txn* get() const noexcept { return txn_; }
-
-   private:
-    void begin() {
-      {
-        const std::lock_guard lock(impl_.readers_mutex);
-        if (!impl_.idle_readers.empty()) {
-          txn_ = impl_.idle_readers.back();
-          impl_.idle_readers.pop_back();
-        }
-      }
-      if (txn_ != nullptr)
-        error_ = mdb_txn_renew(txn_);
-      else
-        error_ = impl_.env == nullptr ? MDB_PANIC : mdb_txn_begin(impl_.env, nullptr, MDB_RDONLY, &txn_);
-      if (error_ != 0 && txn_ != nullptr) mdb_txn_abort(std::exchange(txn_, nullptr));
-    }
-    Impl& impl_;
-    std::shared_lock<std::shared_mutex> env_lock_;  // released last
-    MDB_txn* txn_ = nullptr;
-    int error_ = 0;
-  };
-
-  /// To be called before each change. @errors why the index cannot even be read.
-  [[nodiscard]] Result<void> usable() {
-    if (const int rc = ReadTxn(*this).error(); rc != 0) return error(rc, "write");
-    return {};
-  }
+struct Index::Impl : IndexEnv {
+  using IndexEnv::IndexEnv;
+  using IndexEnv::trie, IndexEnv::volume_table, IndexEnv::bucket_table, IndexEnv::meta;
 
   /// "counters" -> next node id, objects, bytes, sequence
   struct Counters : IndexCounters {
@@ -411,73 +259,14 @@ struct Index::Impl {
     const int rc = mdb_del(txn, volume_table, &key, nullptr);
     return rc == MDB_NOTFOUND ? 0 : rc;
   }
-
-  /// Bytes by which the file is shorter than its pages: a touch of a missing one would be a bus error.
-  [[nodiscard]] Result<std::uint64_t> missing_bytes() const {
-    MDB_envinfo info;
-    MDB_stat stat;
-    mdb_env_info(env, &info);
-    mdb_env_stat(env, &stat);
-    TARN_TRY(const auto size_bytes, file->size());
-    const std::uint64_t needed = (info.me_last_pgno + 1) * stat.ms_psize;
-    return needed - std::min(size_bytes, needed);
-  }
-  /// LMDB never writes last pages that a transaction took and freed again. With this after each commit, a file that is
-  /// too short has been cut by somebody else.
-  [[nodiscard]] Result<void> cover_pages() const {
-    TARN_TRY(const auto missing, missing_bytes());
-    if (missing == 0) return {};
-    TARN_TRY(const auto size_bytes, file->size());
-    return file->truncate(size_bytes + missing);
-  }
-  int commit(WriteTxn& txn) const {
-    const int rc = txn.commit();
-    if (rc != 0) return rc;
-    if (const auto covered = cover_pages(); !covered) base::log_warn(covered.error().message);  // at worst, the next open() rebuilds
-    return 0;
-  }
-
-  int open_tables() {
-    WriteTxn txn(env, turn);
-    if (txn.error() != 0) return txn.error();
-    MDB_dbi objects = 0, nodes = 0;
-    const std::pair<const char*, MDB_dbi*> tables[] = {
-        {"objects", &objects}, {"nodes", &nodes}, {"volumes", &volume_table}, {"buckets", &bucket_table}, {"meta", &meta}};
-    for (const auto& [name, table] : tables) {
-      if (const int rc = mdb_dbi_open(txn.get(), name, MDB_CREATE, table); rc != 0) return rc;
-    }
-    trie = KeyTrie(objects, nodes);
-    return commit(txn);
-  }
 };
-
-namespace {
-
-/// LMDB writes its lock file through memory: on a full disk the first touch of a page that has no block would end the process.
-/// So all of them get theirs before; nobody else uses the file, LMDB begins it anew.
-Result<void> allocate_lock_file(base::FileSystem& fs, const std::string& directory) {
-  const std::vector<std::byte> zeros(kLockFileBytes);
-  TARN_TRY(const auto file, fs.open(directory + "/lock.mdb", base::OpenMode::create));
-  return file->write_at(0, std::span<const std::byte>(zeros));
-}
-
-}  // namespace
 
 Index::Index(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Index::~Index() = default;
 
 Result<std::unique_ptr<Index>> Index::open(base::FileSystem& fs, const std::string& directory) {
-  TARN_CHECK(fs.make_directory(directory));
-  auto impl = std::make_unique<Impl>();
-  impl->directory = directory;
-  TARN_CHECK(allocate_lock_file(fs, directory));
-  int rc = impl->open_env();
-  if (rc != 0) return impl->error(rc, "open");
-  TARN_TRY(impl->file, fs.open(directory + "/data.mdb", base::OpenMode::read_write));
-  TARN_TRY(const auto missing, impl->missing_bytes());
-  if (missing > 0) return impl->error(MDB_CORRUPTED, "open");
-  rc = impl->open_tables();
-  if (rc != 0) return impl->error(rc, "open");
+  auto impl = std::make_unique<Impl>(directory);
+  TARN_CHECK(impl->open(fs));
   return std::unique_ptr<Index>(new Index(std::move(impl)));
 }
 
@@ -491,13 +280,12 @@ Result<bool> Index::complete(const base::Uuid& disk, std::string_view mark) cons
 
 Result<void> Index::set_complete(const base::Uuid& disk, std::string_view mark) {
   TARN_CHECK(impl_->usable());
-  const std::shared_lock env_lock(impl_->env_mutex);
-  WriteTxn txn(impl_->env, impl_->turn);
+  Impl::WriteTxn txn(*impl_);
   int rc = txn.error();
   const std::string text = complete_value(disk, mark);
   MDB_val key = to_val(kCompleteKey), value = to_val(text);
   if (rc == 0) rc = mdb_put(txn.get(), impl_->meta, &key, &value, 0);
-  if (rc == 0) rc = impl_->commit(txn);
+  if (rc == 0) rc = txn.commit();
   if (rc != 0) return impl_->error(rc, "write");
   return {};
 }
@@ -573,8 +361,7 @@ Result<std::vector<Extent>> Index::commit(Batch& batch) {
   // Neighbours in the tree one after the other: pages are copied once per batch.
   std::sort(batch.changes.begin(), batch.changes.end(), [](const Change* a, const Change* b) { return a->key < b->key; });
   TARN_CHECK(impl_->usable());
-  const std::shared_lock env_lock(impl_->env_mutex);
-  WriteTxn txn(impl_->env, impl_->turn);
+  Impl::WriteTxn txn(*impl_);
   if (txn.error() != 0) return impl_->error(txn.error(), "write");
   Impl::Counters counters;
   Impl::Effects effects;
@@ -587,7 +374,7 @@ Result<std::vector<Extent>> Index::commit(Batch& batch) {
   if (rc == 0) rc = impl_->apply_volumes(txn.get(), batch.volumes, effects);
   counters.sequence = std::max(counters.sequence, batch.sequence);
   if (rc == 0) rc = impl_->put_counters(txn.get(), counters);
-  if (rc == 0) rc = impl_->commit(txn);
+  if (rc == 0) rc = txn.commit();
   if (rc != 0) return impl_->error(rc, "commit");
   return std::move(effects.dead);
 }
@@ -598,30 +385,27 @@ Result<void> Index::drop_removals() {
     if (is_removal(value)) keys.emplace_back(key);
     return ScanStep{};
   }));
-  const std::shared_lock env_lock(impl_->env_mutex);
-  WriteTxn txn(impl_->env, impl_->turn);
+  Impl::WriteTxn txn(*impl_);
   int rc = txn.error();
   for (std::size_t i = 0; rc == 0 && i < keys.size(); ++i) rc = impl_->trie.erase(txn.get(), keys[i]);
-  if (rc == 0) rc = impl_->commit(txn);
+  if (rc == 0) rc = txn.commit();
   if (rc != 0) return impl_->error(rc, "write");
   return {};
 }
 
 Result<void> Index::forget_volume(std::uint64_t volume) {
   TARN_CHECK(impl_->usable());
-  const std::shared_lock env_lock(impl_->env_mutex);
-  WriteTxn txn(impl_->env, impl_->turn);
+  Impl::WriteTxn txn(*impl_);
   int rc = txn.error();
   if (rc == 0) rc = impl_->forget(txn.get(), volume);
-  if (rc == 0) rc = impl_->commit(txn);
+  if (rc == 0) rc = txn.commit();
   if (rc != 0) return impl_->error(rc, "write");
   return {};
 }
 
 Result<void> Index::sync() {
   TARN_CHECK(impl_->usable());
-  const std::shared_lock env_lock(impl_->env_mutex);
-  if (const int rc = mdb_env_sync(impl_->env, 1); rc != 0) return impl_->error(rc, "sync");
+  if (const int rc = impl_->sync(); rc != 0) return impl_->error(rc, "sync");
   return {};
 }
 
