@@ -14,7 +14,7 @@ import subprocess
 import unittest
 
 import tarn_store
-from tarn_store import BUSY, CORRUPT, DENIED, INVALID, NOT_FOUND, OK, RANKS, Store, TemporaryTest, mpirun, processes_naming, run
+from tarn_store import BUSY, CORRUPT, DENIED, INVALID, NO_SPACE, NOT_FOUND, OK, RANKS, Store, TemporaryTest, mpirun, processes_naming, run
 
 
 def free_ports(count):
@@ -148,6 +148,24 @@ class Life(TemporaryTest):
         self.assertEqual(urls, [f"http://127.0.0.1:{base + rank}" for rank in range(RANKS)])
         self.assertEqual(store.stop(), OK)
 
+    def test_a_quota_refuses_puts_and_not_removals(self):
+        store = self.start(options=("--quota", "16MiB")).wait_ready()
+        store.ok("mb", "tarn://raw/")
+        kept, refused = [], None
+        for i in range(16 * RANKS):
+            done = store.run("put", "-", f"tarn://raw/{i}", input=bytes(2 << 20))
+            if done.returncode != OK:
+                refused = done
+                break
+            kept.append(i)
+        self.check_fails(refused, NO_SPACE, "quota of 16.0 MiB", "raise the quota")
+        self.assertGreater(len(kept), 3)
+        for i in kept:
+            self.assertEqual(len(store.ok("cat", f"tarn://raw/{i}")), 2 << 20)
+        store.ok("rm", "-r", "tarn://raw/")
+        store.ok("put", "-", f"tarn://raw/{len(kept)}", input=bytes(2 << 20))
+        self.assertEqual(store.stop(), OK)
+
     def test_an_interface_name(self):
         store = self.start(options=("--bind", "lo")).wait_ready()
         self.assertIn("http://127.0.0.1:", "\n".join(store.ready_lines()))
@@ -245,6 +263,10 @@ class Refusals(TemporaryTest):
             (("--bind", "no-such-interface0"), "no-such-interface0"),
             (("--redirect", "sometimes"), "sometimes"),
             (("--threads", "0"), "--threads"),
+            (("--quota", "1MiB"), "--quota"),
+            (("--keep-free", "100%"), "--keep-free"),
+            (("--verify-sendfile", "sometimes"), "--verify-sendfile"),
+            (("--compaction-rate", "fast"), "compaction-rate"),
             (("--wrong",), "--wrong"),
             (("operand",), "operand"),
         ]:
@@ -355,6 +377,30 @@ class Check(TemporaryTest):
         self.assertFalse((self.work / "out").exists())
         self.assertEqual(store.ok("cat", "tarn://raw/key-8"), bodies["key-8"])
         self.assertEqual(store.stop(), OK)
+
+    def test_quarantine_takes_a_damaged_object_out_and_keeps_what_is_left_of_it(self):
+        store, bodies = self.fill()
+        self.assertEqual(store.stop(), OK)
+        volume = next(v for v in self.work.glob("disk-*/volumes/*.tar") if bodies["key-7"] in v.read_bytes())
+        data = volume.read_bytes()
+        with open(volume, "r+b") as file:
+            file.seek(data.find(bodies["key-7"]) + 1000)
+            file.write(b"0123456789")
+        disk = volume.parent.parent
+        done = run("check", "--quarantine", "--rate", "100MiB", disk)
+        self.assertEqual(done.returncode, CORRUPT, done.stdout)
+        self.assertIn("quarantine", done.stdout.decode())
+        [kept] = (disk / "quarantine").glob("*.tar")
+        left = subprocess.run(["tar", "-xOf", kept], capture_output=True, check=True).stdout
+        self.assertIn(b"0123456789", left)
+        self.assertIn(bodies["key-7"][:1000], left)
+        store = self.start().wait_ready()
+        self.assertEqual(sorted(store.keys("tarn://raw/")), sorted(bodies.keys() - {"key-7"}))
+        self.check_fails(store.run("cat", "tarn://raw/key-7"), NOT_FOUND, "key-7")
+        store.ok("put", "-", "tarn://raw/key-7", input=b"again")
+        self.assertEqual(store.ok("cat", "tarn://raw/key-7"), b"again")
+        self.assertEqual(store.stop(), OK)
+        self.check_fails(run("check", "--rate", "0", disk), INVALID, "--rate")
 
     def test_what_is_not_a_disk(self):
         self.check_fails(run("check", self.work / "missing"), NOT_FOUND, "missing")
