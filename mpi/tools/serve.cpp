@@ -48,7 +48,7 @@ Result<SpaceLimits> parse_space(const std::string& quota, const std::string& kee
   SpaceLimits space;
   if (!quota.empty()) {
     TARN_TRY(space.quota_bytes, base::parse_size(quota));
-    if (space.quota_bytes < limits::kQuotaBytesMin) return fail(ErrorCode::invalid, "--quota " + quota + " is too small: give 16M or more");
+    if (space.quota_bytes < limits::kQuotaBytesMin) return fail(ErrorCode::invalid, "--quota " + quota + " is too small: give 16MiB or more");
   }
   if (keep_free.ends_with('%')) {
     const char* const end = keep_free.data() + keep_free.size() - 1;
@@ -117,8 +117,8 @@ Result<std::optional<ServeArguments>> parse_serve(const Arguments& arguments) {
       "redirect", po::value(&redirect)->value_name("WHEN"), "objects of other ranks: auto (default), always, never redirected")(
       "verify-sendfile", po::value(&verify_sendfile)->value_name("WHEN"),
       "large objects verified as they are sent: never, first (default: until the whole was read once since the start), always")(
-      "quota", po::value(&quota)->value_name("SIZE"), "what each disk may occupy (500G), at least 16M; puts beyond are refused")(
-      "keep-free", po::value(&keep_free)->value_name("SIZE|PERCENT"), "what stays free in the disks' file systems, whoever fills them (20G, 5%)")(
+      "quota", po::value(&quota)->value_name("SIZE"), "what each disk may occupy (500GB), at least 16MiB; puts beyond are refused")(
+      "keep-free", po::value(&keep_free)->value_name("SIZE|PERCENT"), "what stays free in the disks' file systems, whoever fills them (20GB, 5%)")(
       "node-id-from-rank", po::bool_switch(&serve.store.node_id_from_rank), "every rank counts as a node of its own (tests, demonstrations)")(
       "threads", po::value(&sidecar.threads)->value_name("N")->default_value(2), "HTTP threads per rank");
   TARN_TRY(const bool go_on, line.parse(arguments, 0, 0));
