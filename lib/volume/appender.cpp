@@ -86,7 +86,9 @@ Appender::Appender(base::FileSystem& fs, std::string directory, const base::Uuid
       pending_(pending),
       next_volume_(start.next_volume),
       sequence_(start.sequence),
-      unsynced_(start.unsynced) {
+      recovered_unsynced_(!start.unsynced.empty()),
+      unsynced_(start.unsynced),
+      maybe_durable_(unsynced_.size()) {
   std::vector<std::pair<std::uint64_t, std::uint64_t>> by_end;  // end, volume
   for (const auto& [volume, state] : start.open_volumes) by_end.emplace_back(state.indexed_bytes, volume);
   std::sort(by_end.begin(), by_end.end());
@@ -276,6 +278,7 @@ Result<void> Appender::wait_durable(const Receipt& receipt) {
 }
 
 Result<void> Appender::settle() {
+  if (recovered_unsynced_) TARN_CHECK(sync());  // what the process before this one has left can be seen as well
   for (const Receipt& receipt : receipts_.waiting()) TARN_CHECK(wait_durable(receipt));
   return trouble_.syncs_work();
 }
@@ -328,7 +331,7 @@ void Appender::note_unsynced(std::uint64_t volume) {
 
 bool Appender::may_be_durable(std::uint64_t volume) const {
   const std::lock_guard lock(unsynced_mutex_);
-  return std::find(unsynced_.begin(), unsynced_.end(), volume) == unsynced_.end();
+  return std::find(unsynced_.begin() + static_cast<std::ptrdiff_t>(maybe_durable_), unsynced_.end(), volume) == unsynced_.end();
 }
 
 Result<void> Appender::sync() {
@@ -347,7 +350,7 @@ Result<void> Appender::sync_files() {
   std::size_t noted = 0;
   {  // after the lanes: what one of them has left by now is noted here
     const std::lock_guard lock(unsynced_mutex_);
-    noted = unsynced_.size();
+    noted = maybe_durable_ = unsynced_.size();
     volumes.insert(volumes.end(), unsynced_.begin(), unsynced_.end());
   }
   for (const std::uint64_t volume : volumes) {
@@ -359,6 +362,8 @@ Result<void> Appender::sync_files() {
   TARN_CHECK(trouble_.watch_sync([&] { return fs_.sync_directory(directory_ + "/volumes"); }));
   const std::lock_guard lock(unsynced_mutex_);
   unsynced_.erase(unsynced_.begin(), unsynced_.begin() + static_cast<std::ptrdiff_t>(noted));
+  maybe_durable_ = 0;
+  recovered_unsynced_ = false;
   return {};
 }
 

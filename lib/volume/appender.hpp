@@ -108,6 +108,7 @@ class Appender {
   /// @errors those of the sync: the change can be seen, but is not sure to be there after a loss of power. It is not tried again.
   [[nodiscard]] Result<void> wait_durable(const Receipt& receipt);
   /// Blocks until every change with a receipt that can be seen by now is on stable storage: what has been seen can be relied on.
+  /// @cost the first time after a process that was killed, a sync of all it may have left.
   /// @errors those of every sync that failed since the disk was opened.
   [[nodiscard]] Result<void> settle();
 
@@ -123,7 +124,7 @@ class Appender {
   /// after this count the volume among those that may hold what they remove (Member::newest_volume).
   [[nodiscard]] std::uint64_t take_volume_number() noexcept { return next_volume_.fetch_add(1); }
   void note_unsynced(std::uint64_t volume);
-  /// Whether a volume that is not written any more has been synced, or is being synced.
+  /// Whether a volume that is not written any more has been synced, or is being synced, or may have been by a process before this one.
   [[nodiscard]] bool may_be_durable(std::uint64_t volume) const;
   /// Seals an open volume before it is full. @return false: no lane writes it.  @errors no_space, io.
   [[nodiscard]] Result<bool> seal_early(std::uint64_t volume);
@@ -133,6 +134,8 @@ class Appender {
   [[nodiscard]] Result<void> sync();
   /// Which writes the operating system has refused; empty: none.
   [[nodiscard]] std::string trouble() const { return trouble_.text(); }
+  /// @errors of the first sync that failed.
+  [[nodiscard]] Result<void> syncs_work() const { return trouble_.syncs_work(); }
   /// Removes volumes that never got a member. No appends after this.
   void close();
 
@@ -180,10 +183,12 @@ class Appender {
   std::atomic<std::uint64_t> next_volume_;
   std::atomic<std::uint64_t> sequence_;
   std::array<Lane, kLanes> lanes_;
-  std::mutex solo_mutex_;                // invariant 2; locked after the lanes'
-  std::mutex sync_mutex_;                // one sync() at a time: one that finds nothing to do must not return before the other has done it
-  mutable std::mutex unsynced_mutex_;    // guards unsynced_
-  std::vector<std::uint64_t> unsynced_;  // grows at its end; only sync() takes away
+  std::mutex solo_mutex_;                 // invariant 2; locked after the lanes'
+  std::mutex sync_mutex_;                 // one sync() at a time: one that finds nothing to do must not return before the other has done it
+  std::atomic<bool> recovered_unsynced_;  // until the first sync(): a killed process may have left in memory what can be seen
+  mutable std::mutex unsynced_mutex_;     // guards the rest
+  std::vector<std::uint64_t> unsynced_;   // grows at its end; only sync() takes away
+  std::size_t maybe_durable_;             // so many of its first: a sync of them is under way, has failed, or nobody knows
 };
 
 }  // namespace tarn::volume

@@ -111,8 +111,8 @@ Result<void> Committer::commit_once() {
     TARN_TRY(dead, index_.commit(batch));
   }
   const bool sync = std::any_of(batch.changes.begin(), batch.changes.end(), [](const Change* change) { return change->sync; });
-  unfinished_.reset();
   for (const Extent& extent : pending_.clear()) dead.push_back(extent);
+  unfinished_.reset();  // not before: what is left of it is committed again
   remove_dead(dead, sync);
   if (!dead.empty()) garbage_grew_();
   if (again) return commit_once();  // what has become pending since the cut that failed

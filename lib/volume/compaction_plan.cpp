@@ -80,7 +80,9 @@ std::vector<Victim> choose_victims(const GarbageSurvey::Volumes& volumes, const 
     if (!taken.empty()) return taken;
   }
   const bool many_removals = survey.removal_bytes > survey.live_bytes / limits::kCompactionRemovalPart + options.garbage_bytes_min;
-  return many_removals ? oldest : std::vector<Victim>();
+  // A volume below it that cannot be compacted would hold the removals back all the same.
+  const bool lowest = !oldest.empty() && survey.oldest_dirty(oldest.front().volume) > oldest.front().volume;
+  return many_removals && lowest ? oldest : std::vector<Victim>();
 }
 
 }  // namespace tarn::volume

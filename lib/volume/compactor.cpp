@@ -102,10 +102,10 @@ Result<Compactor::Plan> Compactor::choose() const {
   TARN_TRY(const auto volumes, context_.index.volumes());
   TARN_TRY(const auto space, context_.fs.space(context_.directory));
   const std::uint64_t kept = kept_for_removals(space.capacity_bytes);
+  const std::uint64_t fillable = space.free_bytes - std::min(space.free_bytes, space.kept_bytes);  // with objects
   const GarbageSurvey quick(volumes, {}, excluded_);
   Plan plan;
-  plan.nearly_full =
-      space.free_bytes < kept + space.capacity_bytes / limits::kNearlyFullPart && quick.garbage_bytes() > space.free_bytes / kWorthOfFreePart;
+  plan.nearly_full = fillable < kept + space.capacity_bytes / limits::kNearlyFullPart && quick.garbage_bytes() > fillable / kWorthOfFreePart;
   const std::uint64_t most = garbage_bytes_max(quick, options_, plan.nearly_full);
   if (quick.garbage_bytes() <= most) return plan;
   plan.hurry = quick.garbage_bytes() > 2 * most;
@@ -133,10 +133,12 @@ Result<bool> Compactor::seal_open(const std::vector<Victim>& victims) {
     if (!victim.open) continue;
     any = true;
     TARN_TRY(const bool sealed, context_.appender.seal_early(victim.volume));
+    if (sealed) continue;
+    TARN_CHECK(context_.committer.commit_all());  // a writer may have filled and left it a moment ago
     TARN_TRY(const auto volumes, context_.index.volumes());
     const auto now = volumes.find(victim.volume);
     // Left open by a round that failed, or by a writer: the next open of the disk takes it up.
-    if (!sealed && now != volumes.end() && now->second.kind == VolumeKind::open) exclude(victim.volume, {});
+    if (now != volumes.end() && now->second.kind == VolumeKind::open) exclude(victim.volume, {});
   }
   if (any) TARN_CHECK(context_.committer.commit_all());
   return any;
@@ -149,7 +151,7 @@ Result<bool> Compactor::compact(const Plan& plan) {
   TARN_TRY(const auto now, survey(volumes));
   VolumeMover mover({context_.fs, context_.directory, context_.disk, context_.index, [&](std::uint64_t bytes) { return pace(bytes, plan); }}, target);
   std::vector<std::uint64_t> emptied;
-  const auto moved = [&]() -> Result<void> {
+  const auto move_all = [&]() -> Result<void> {
     for (const Victim& victim : plan.victims) {
       TARN_TRY(const std::string wrong, mover.take(victim.volume, now.oldest_dirty(victim.volume)));
       if (wrong.empty())
@@ -158,8 +160,15 @@ Result<bool> Compactor::compact(const Plan& plan) {
         exclude(victim.volume, wrong);
     }
     return {};
-  }();
-  const auto finished = mover.finish();
+  };
+  Result<void> moved, finished;
+  try {
+    moved = move_all();
+    finished = mover.finish();
+  } catch (...) {  // no memory: what was copied counts, so it is to be synced
+    context_.appender.note_unsynced(target);
+    throw;
+  }
   moved_bytes_ += mover.copied_bytes();
   if (mover.wrote()) context_.appender.note_unsynced(target);
   if (finished && !emptied.empty()) TARN_CHECK(give_back(emptied));
@@ -170,7 +179,7 @@ Result<bool> Compactor::compact(const Plan& plan) {
 
 Result<void> Compactor::give_back(const std::vector<std::uint64_t>& emptied) {
   if (auto synced = context_.appender.sync(); !synced) {
-    sync_failed_ = true;
+    sync_failed_ = !context_.appender.syncs_work();
     return synced;
   }
   TARN_TRY(const auto volumes, context_.index.volumes());

@@ -47,7 +47,12 @@ Result<std::unique_ptr<Disk>> Disk::open(base::FileSystem& real, const std::stri
   TARN_TRY(const bool complete, disk->index_->complete(disk->identity().id, disk->directory_->index_mark()));
   if (!complete) TARN_CHECK(disk->open_index(true));
   const RecoveryOptions recovery{!complete, power_lost, !disk->directory_->was_clean(), options.progress};
-  TARN_TRY(auto recovered, recover(fs, disk->path(), disk->identity().id, *disk->index_, recovery));
+  auto outcome = recover(fs, disk->path(), disk->identity().id, *disk->index_, recovery);
+  if (!outcome) {
+    if (outcome.error().code == ErrorCode::io) disk->distrust();  // it may be a sync that failed: the next one proves nothing
+    return fail(std::move(outcome).error());
+  }
+  Recovered recovered = std::move(*outcome);
   TARN_CHECK(disk->mark_index());
   disk->rebuilt_ = recovery.rebuild && (had_index || recovered.members > 0);
   if (power_lost) TARN_CHECK(disk->directory_->set_trustworthy(true));
@@ -192,8 +197,9 @@ Result<void> Disk::close() {
   if (!committer_) return {};
   if (compactor_) compactor_->stop();
   const auto committer = std::move(committer_);
-  TARN_CHECK(committer->stop());
-  pins_.reset();
+  const auto stopped = committer->stop();
+  pins_.reset();  // before the compactor goes: the last pin wakes it
+  TARN_CHECK(stopped);
   TARN_CHECK(appender_->sync());
   TARN_CHECK(index_->sync());
   appender_->close();

@@ -63,6 +63,9 @@ Result<std::shared_ptr<const base::File>> FileCache::get(std::uint64_t volume) {
   TARN_TRY(auto opened, fs_.open(volume_file_path(directory_, volume), base::OpenMode::read));
   std::shared_ptr<const base::File> file = std::move(opened);
   const std::unique_lock lock(mutex_);
+  // Unlinked since it was opened, and dropped perhaps already: kept here, its space would not come back.
+  struct stat status {};
+  if (::fstat(file->descriptor(), &status) == 0 && status.st_nlink == 0) return file;
   insert_locked(volume, file);
   return file;
 }

@@ -46,6 +46,7 @@ Result<void> allocate_lock_file(base::FileSystem& fs, const std::string& directo
 Result<void> IndexEnv::open(base::FileSystem& fs) {
   TARN_CHECK(fs.make_directory(directory_));
   TARN_CHECK(allocate_lock_file(fs, directory_));
+  idle_readers_.reserve(kReadersMax);  // giving one back needs no memory
   if (const int rc = open_env(); rc != 0) return error(rc, "open");
   TARN_TRY(file_, fs.open(directory_ + "/data.mdb", base::OpenMode::read_write));
   TARN_TRY(const auto missing, missing_bytes());

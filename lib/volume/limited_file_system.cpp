@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <string_view>
 #include <system_error>
 #include <utility>
 
@@ -19,6 +20,11 @@ constexpr int kCountPart = 100;  // counting takes at most a hundredth of the ti
 
 std::uint64_t in_blocks(std::uint64_t size_bytes) {
   return (size_bytes + kBlockBytes - 1) / kBlockBytes * kBlockBytes;
+}
+
+/// LMDB writes it by itself: its size is asked for instead of being counted.
+bool is_index(std::string_view path) {
+  return path.ends_with("/data.mdb");
 }
 
 std::uint64_t file_bytes(const std::filesystem::path& path) {
@@ -84,13 +90,13 @@ Result<std::unique_ptr<LimitedFileSystem>> LimitedFileSystem::make(base::FileSys
 
 Result<std::unique_ptr<base::File>> LimitedFileSystem::open(const std::string& path, base::OpenMode mode, mode_t permissions) {
   TARN_TRY(auto file, real_.open(path, mode, permissions));
-  if (mode == base::OpenMode::read) return file;
+  if (mode == base::OpenMode::read || is_index(path)) return file;
   TARN_TRY(const std::uint64_t end, file->size());
   return std::make_unique<CountedFile>(*this, std::move(file), end);
 }
 
 Result<void> LimitedFileSystem::remove(const std::string& path) {
-  const std::uint64_t size_bytes = file_bytes(path);
+  const std::uint64_t size_bytes = is_index(path) ? 0 : file_bytes(path);
   auto removed = real_.remove(path);
   if (removed) count(size_bytes, 0);
   return removed;
@@ -108,10 +114,10 @@ void LimitedFileSystem::count_anew() {
   std::error_code error;
   for (auto at = fs::recursive_directory_iterator(directory_, error); !error && at != fs::recursive_directory_iterator(); at.increment(error)) {
     std::error_code ignored;
-    if (at->path().filename() == "data.mdb" || !at->is_regular_file(ignored)) continue;
+    if (is_index(at->path().native()) || !at->is_regular_file(ignored)) continue;
     found += static_cast<std::int64_t>(in_blocks(file_bytes(at->path())));
   }
-  used_.fetch_add(found - before);  // what was written meanwhile stays in it
+  if (!error) used_.fetch_add(found - before);  // what was written meanwhile stays in it
   const auto end = std::chrono::steady_clock::now();
   next_count_ = end + std::max<std::chrono::steady_clock::duration>(kCountInterval, kCountPart * (end - begin));
 }

@@ -98,6 +98,7 @@ class Recovery {
   Result<void> scan(std::uint64_t volume, base::File& file, std::uint64_t begin, const VolumeState* known) {
     VolumeNotes notes = known != nullptr ? known->notes : VolumeNotes();
     bool solo = false, orphan = false;
+    not_whole_ = false;
     std::uint64_t members = 0;
     TARN_TRY(const auto result, scan_volume(file, disk_, volume, begin, [&](const ScannedMember& found) -> Result<void> {
                ++members;
@@ -119,8 +120,21 @@ class Recovery {
     for (const Damage& damage : result.damages)
       trouble(volume, "bytes " + std::to_string(damage.offset) + " to " + std::to_string(damage.offset + damage.length_bytes) +
                           " are damaged; what they held is lost, or an older version of it shows");
+    if (solo && not_whole_) return set_aside(volume);
     if (solo) return {};  // Index::commit enters it with its object
     return settle_end(volume, file, result, notes, known != nullptr || members > 0);
+  }
+
+  /// A large object that is not what was written, or not yet, may be all that is left of it: the next open would take its volume
+  /// for one that was replaced.
+  Result<void> set_aside(std::uint64_t volume) {
+    const std::string folder = directory_ + "/quarantine";
+    const std::string kept = volume_file_path({}, volume);  // "/volumes/00000017.tar"
+    const std::string aside = folder + "/volume-" + kept.substr(kept.rfind('/') + 1);
+    TARN_CHECK(fs_.make_directory(folder));
+    TARN_CHECK(fs_.rename(path(volume), aside));
+    trouble(volume, "is kept as " + aside + ": remove it when nothing of it is needed");
+    return {};
   }
 
   /// Decides what becomes of a shared volume's end: cut off, sealed, or written on.
@@ -150,6 +164,7 @@ class Recovery {
       if (have) return {};
       TARN_TRY(const auto checksum, checksum_of(file, found.data_offset, member.size_bytes));
       if (checksum != member.checksum) {
+        not_whole_ = true;
         trouble(volume, "object " + member.name.bucket + "/" + member.name.key + " was not written whole; an older version of it may show");
         return {};
       }
@@ -249,6 +264,7 @@ class Recovery {
   std::unordered_map<std::string, Change> changes_;  // the newest of each key
   Batch batch_;
   std::vector<std::uint64_t> dead_;  // solo volumes that go
+  bool not_whole_ = false;           // of the volume that is being scanned: an object is not what was written
   Recovered out_;
 };
 

@@ -19,6 +19,7 @@ Result<std::string> VolumeMover::take(std::uint64_t volume, std::uint64_t oldest
   wrong_.clear();
   TARN_TRY(buckets_, context_.index.newest_notes());
   const auto file = context_.fs.open(path, base::OpenMode::read);
+  if (!file && file.error().code == ErrorCode::busy) return fail(file.error());  // no descriptors left: that passes
   if (!file) return file.error().message;
   Result<void> taken;
   const auto scanned = scan_volume(**file, context_.disk, volume, 0, [&](const ScannedMember& found) {

@@ -270,6 +270,54 @@ TEST_CASE("LocalStore.flush: what it has covered goes when what replaces it is o
   CHECK(solo_volumes(directory.file("a")) == 0);
 }
 
+TEST_CASE("open: what a killed process has removed from a `sync` bucket without having said so is gone for the next one only when that is sure",
+          "[object][durability][crash]") {
+  const TemporaryDirectory directory;
+  const pid_t pid = ::fork();
+  REQUIRE(pid >= 0);
+  if (pid == 0) {
+    SyncingFileSystem fs;
+    auto store = LocalStore::open({{directory.file("a")}}, fs);
+    if (!store || !(*store)->create_bucket("bucket", 1, {Durability::sync}) || !(*store)->put(0, {"bucket", "k"}, bytes_of("value"), {})) ::_exit(1);
+    fs.ends_after = 0;
+    (void)(*store)->remove(0, {"bucket", "k"});
+    ::_exit(1);
+  }
+  int status = 0;
+  REQUIRE(::waitpid(pid, &status, 0) == pid);
+  REQUIRE(status == 0);
+  SyncingFileSystem fs;
+  auto store = LocalStore::open({{directory.file("a")}}, fs);
+  REQUIRE(store);
+  const int before = fs.volume_syncs;
+  CHECK((*store)->remove(0, {"bucket", "k"}).error().code == ErrorCode::not_found);
+  CHECK(fs.volume_syncs > before);
+  CHECK((*store)->remove_bucket("bucket"));
+}
+
+TEST_CASE("LocalStore: a large object that a killed process had flushed goes only after a sync of what replaces it", "[object][durability][crash]") {
+  const TemporaryDirectory directory;
+  const pid_t pid = ::fork();
+  REQUIRE(pid >= 0);
+  if (pid == 0) {
+    auto store = LocalStore::open({{directory.file("a")}});
+    if (!store || !(*store)->create_bucket("plain", 1) || !(*store)->put(0, {"plain", "k"}, bytes_of(noise(1'200'000, 1)), {})) ::_exit(1);
+    ::_exit((*store)->flush() ? 0 : 1);
+  }
+  int status = 0;
+  REQUIRE(::waitpid(pid, &status, 0) == pid);
+  REQUIRE(status == 0);
+  SyncingFileSystem fs;
+  auto store = LocalStore::open({{directory.file("a")}}, fs);
+  REQUIRE(store);
+  fs.volume_syncs = 0;
+  fs.directory_syncs = 0;
+  fs.watch_removals = true;
+  REQUIRE((*store)->put(0, {"plain", "k"}, bytes_of("new"), {}));
+  while (solo_volumes(directory.file("a")) > 0) REQUIRE((*store)->list("plain", {}));  // each a commit of the index
+  CHECK_FALSE(fs.too_early);
+}
+
 TEST_CASE("LocalStore.flush: also what a killed process has left in memory", "[object][durability][crash]") {
   const TemporaryDirectory directory;
   const pid_t pid = ::fork();
