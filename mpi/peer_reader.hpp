@@ -73,6 +73,8 @@ class NeighbourReader final : public object::ObjectReader {
  private:
   /// What has no block hashes is verified as a whole before a part of it is given out, as the owner does.
   [[nodiscard]] Result<void> verify_whole();
+  [[nodiscard]] Result<void> read_all(std::span<std::byte> target);
+  [[nodiscard]] Result<void> read_part(std::uint64_t offset, std::span<std::byte> target);
   void pass();
 
   const RankId rank_;
@@ -82,6 +84,7 @@ class NeighbourReader final : public object::ObjectReader {
   bool verified_;
   std::function<void()> passed_;
   SequentialCheck check_;
+  std::vector<std::byte> small_;  // all of an object without block hashes
 };
 
 /// A small object that came with the answer, checked.

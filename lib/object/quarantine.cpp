@@ -43,15 +43,29 @@ Result<volume::Record> need_record(const volume::Disk& disk, const ObjectName& n
   return std::move(*record);
 }
 
-/// Hands on what lies in the extents, with zeros for what cannot be read.
+/// Reads a piece; where that fails page by page, with zeros for the pages that cannot be read.
+void read_what_can_be(const base::File& file, std::uint64_t offset, std::span<std::byte> piece) {
+  constexpr std::size_t kPageBytes = 4096;
+  auto got = file.read_at(offset, piece);
+  if (got) {
+    std::fill(piece.begin() + static_cast<std::ptrdiff_t>(*got), piece.end(), std::byte{0});
+    return;
+  }
+  for (std::size_t at = 0; at < piece.size(); at += kPageBytes) {
+    const auto page = piece.subspan(at, std::min(kPageBytes, piece.size() - at));
+    got = file.read_at(offset + at, page);
+    std::fill(page.begin() + static_cast<std::ptrdiff_t>(got ? *got : 0), page.end(), std::byte{0});
+  }
+}
+
+/// Hands on what lies in the extents.
 template <class Take>
 Result<void> for_each_piece(std::span<const FileExtent> extents, Take take) {
   std::vector<std::byte> buffer(limits::MiB);
   for (const auto& extent : extents) {
     for (std::uint64_t at = 0; at < extent.length_bytes;) {
       const auto piece = std::span(buffer).first(static_cast<std::size_t>(std::min<std::uint64_t>(buffer.size(), extent.length_bytes - at)));
-      const auto got = extent.file->read_at(extent.offset + at, piece);
-      std::fill(piece.begin() + static_cast<std::ptrdiff_t>(got ? *got : 0), piece.end(), std::byte{0});
+      read_what_can_be(*extent.file, extent.offset + at, piece);
       TARN_CHECK(take(std::span<const std::byte>(piece)));
       at += piece.size();
     }

@@ -56,11 +56,11 @@ Result<void> LocalReader::read_all(std::span<std::byte> target) {
   return check(base::xxh3_128(target));
 }
 
-/// Blocks verify themselves. What has none is verified as a whole first: a small object, which stays in memory then, or one
-/// whose table was lost.
+/// Blocks verify themselves. What has none is verified as a whole first: a small object, each time it is opened, and stays in memory
+/// then; one whose table was lost, once.
 Result<void> LocalReader::read_part(std::uint64_t offset, std::span<std::byte> target) {
   if (blocks_.verifiable()) return blocks_.read(offset, target);
-  if (!verified() && info_.size_bytes < limits::kSoloObjectBytesMin) {
+  if (info_.size_bytes < limits::kSoloObjectBytesMin) {
     std::vector<std::byte> bytes(info_.size_bytes);
     TARN_CHECK(read_all(bytes));
     small_ = std::move(bytes);

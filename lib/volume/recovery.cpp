@@ -107,7 +107,9 @@ class Recovery {
                notes.add(found.member, found.end_offset - found.header_offset);
                // The index has seen this object come and go; the process ended before its volume was removed.
                if (found.member.solo && !options_.rebuild && found.member.sequence <= committed_) {
-                 orphan = true;
+                 TARN_TRY(const bool current, is_copy(found.member));
+                 orphan = !current;
+                 if (current) trouble(volume, "is not in the index's table of volumes, although it holds an object; rebuild the index");
                  return {};
                }
                return take(volume, file, found);
@@ -193,7 +195,8 @@ class Recovery {
     return {};
   }
 
-  /// Whether this version has been taken already: compaction had copied it, and the volume that it comes from is still there.
+  /// Whether this version is known already: compaction has copied it and the volume that it comes from is still there, or the index is
+  /// at odds with itself.
   Result<bool> is_copy(const Member& member) {
     const std::string key = index_key(member.name.bucket, member.name.key);
     if (const auto found = changes_.find(key); found != changes_.end()) return found->second.sequence == member.sequence;
