@@ -95,6 +95,7 @@ Result<std::size_t> LocalReader::read(std::uint64_t offset, std::span<std::byte>
     return 0;
   }
   target = target.first(std::min<std::uint64_t>(target.size(), info_.size_bytes - offset));
+  if (target.empty()) return 0;
   if (!small_.empty()) {
     std::memcpy(target.data(), small_.data() + offset, target.size());
     return target.size();
