@@ -121,6 +121,7 @@ TEST_CASE("Service: readers and writers that are open for longer than the time l
 TEST_CASE("Service: damaged bytes are an error wherever they are read, never wrong bytes", "[service][corrupt]") {
   // In a message; in a session; with block hashes, by which the parts that are whole can still be read.
   const std::size_t size = GENERATE(5000, 300'000, 3'000'000);
+  const bool read_before = GENERATE(false, true);  // bytes that were good once
   SharedDirectory directory;
   Store store = open_store(test_options(directory));
   if (world_rank() == 0) REQUIRE(failure(store.create_bucket("data")) == "");
@@ -129,6 +130,10 @@ TEST_CASE("Service: damaged bytes are an error wherever they are read, never wro
   const auto body = test_bytes(size, 77 + static_cast<std::uint64_t>(world_rank()));
   REQUIRE(failure(store.put({"data", key}, body)) == "");
   REQUIRE(failure(store.flush()) == "");
+  meet(store);
+  for (int owner = 0; read_before && owner < world_size(); ++owner)
+    CHECK(code_of(store.get({"data", key_on(store, "data", "k" + std::to_string(owner), owner)})) == "success");
+  meet(store);
   // Flip one byte of the object in its volume.
   for (const auto& entry : std::filesystem::directory_iterator(directory.path() + "/disk-" + std::to_string(world_rank()) + "/volumes")) {
     std::fstream file(entry.path(), std::ios::in | std::ios::out | std::ios::binary);
