@@ -27,16 +27,6 @@ Result<void> read_extents(std::span<const object::FileExtent> extents, std::uint
   return {};
 }
 
-Result<std::vector<object::FileExtent>> open_extents(const object::LocalStore& store, const object::StoredObject& stored) {
-  std::vector<object::FileExtent> extents;
-  extents.reserve(stored.extents.size());
-  for (const auto& extent : stored.extents) {
-    TARN_TRY(auto file, store.volume_file(stored.disk, extent.volume));
-    extents.push_back({std::move(file), extent.offset, extent.length_bytes, extent.blocks});
-  }
-  return extents;
-}
-
 Result<std::size_t> clip(const ObjectInfo& info, std::uint64_t offset, std::uint64_t wanted) {
   if (offset > info.size_bytes)
     return fail(ErrorCode::out_of_range, "offset " + std::to_string(offset) + " lies beyond the end of " + info.key + ", which has " +

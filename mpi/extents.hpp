@@ -9,7 +9,6 @@
 #include <tarn/object.hpp>
 #include <tarn/result.hpp>
 
-#include "object/local_store.hpp"
 #include "object/object_service.hpp"
 
 namespace tarn::mpi {
@@ -17,9 +16,6 @@ namespace tarn::mpi {
 /// Reads object bytes [offset, offset + target.size()), which lie inside of the extents.
 /// @errors io; corrupt: a volume ends before its extent does.
 [[nodiscard]] Result<void> read_extents(std::span<const object::FileExtent> extents, std::uint64_t offset, std::span<std::byte> target);
-
-/// The extents of an object of this rank, its volumes opened. @errors as LocalStore::volume_file().
-[[nodiscard]] Result<std::vector<object::FileExtent>> open_extents(const object::LocalStore& store, const object::StoredObject& stored);
 
 /// How many bytes a read of `wanted` bytes at `offset` gives. @errors out_of_range: offset beyond the end.
 [[nodiscard]] Result<std::size_t> clip(const ObjectInfo& info, std::uint64_t offset, std::uint64_t wanted);

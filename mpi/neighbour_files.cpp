@@ -3,6 +3,7 @@
 #include "base/error.hpp"
 #include "base/file.hpp"
 #include "base/json.hpp"
+#include "base/limits.hpp"
 
 namespace tarn::mpi {
 
@@ -40,6 +41,8 @@ Result<std::shared_ptr<const base::File>> NeighbourFiles::volume(RankId rank, st
 }
 
 Result<std::vector<object::FileExtent>> NeighbourFiles::open(RankId rank, const object::StoredObject& stored) {
+  if (stored.extents.size() > limits::kOpenExtentsMax)  // nobody would hold its volumes for this rank while they are closed
+    return fail(ErrorCode::unsupported, stored.info.key + ": lies in " + std::to_string(stored.extents.size()) + " volumes; its rank reads it");
   std::vector<object::FileExtent> extents;
   extents.reserve(stored.extents.size());
   for (const auto& extent : stored.extents) {

@@ -32,7 +32,7 @@ class NeighbourFiles {
   /// @errors not_found: the volume is gone (its objects were overwritten meanwhile, or the owner sees another
   ///         file system); denied, io.
   [[nodiscard]] Result<std::shared_ptr<const base::File>> volume(RankId rank, std::uint32_t disk, std::uint64_t volume);
-  /// The object's extents, opened. @errors as volume().
+  /// The object's extents, opened. @errors as volume(); unsupported: it has more than one reader should hold open.
   [[nodiscard]] Result<std::vector<object::FileExtent>> open(RankId rank, const object::StoredObject& stored);
 
   // Which versions of objects have been checked against their checksum by this process: the newest few thousand.

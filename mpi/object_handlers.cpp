@@ -16,8 +16,6 @@ using base::Encoder;
 
 namespace {
 
-constexpr int kOpenAttempts = 8;  // lookups of a name that is being overwritten as we open it
-
 /// disk, name: how every request for an object begins.
 struct Target {
   std::uint32_t disk = 0;
@@ -65,24 +63,6 @@ std::uint64_t total_bytes(std::span<const WireExtent> extents) {
 std::size_t fetch_answer_size(std::span<const std::byte> body) {
   Decoder decoder(body);
   return bounded(total_bytes(decode_extents(decoder)));
-}
-
-/// One version of an object with its volumes open.
-struct Opened {
-  object::StoredObject stored;
-  std::vector<object::FileExtent> extents;
-};
-
-Result<Opened> open_version(const object::LocalStore& store, const Target& target) {
-  // Between lookup and open an overwrite can remove the volume of the old version: then there is a newer one.
-  for (int attempt = 1;; ++attempt) {
-    TARN_TRY(auto stored, store.find(target.disk, target.name));
-    auto extents = open_extents(store, stored);
-    if (extents) return Opened{std::move(stored), std::move(*extents)};
-    if (extents.error().code != ErrorCode::not_found) return fail(std::move(extents).error());
-    if (attempt == kOpenAttempts)
-      return fail(ErrorCode::corrupt, target.name.bucket + "/" + target.name.key + ": its volume is missing (" + extents.error().message + ")");
-  }
 }
 
 /// Answers with the value's error, or hands the value to `answer`.
@@ -161,7 +141,7 @@ void ObjectHandlers::open(Request request) {
   const std::uint64_t inline_max = std::min<std::uint64_t>(decoder.u64(), limits::kPeerInlineBytesMax);
   if (!decoder.complete()) return request.responder().fail(malformed("a name"));
   const auto answer = [&]() -> Result<Buffer> {
-    TARN_TRY(auto opened, open_version(store_, target));
+    TARN_TRY(auto opened, store_.open_version(target.disk, target.name));
     auto& [stored, extents] = opened;
     Encoder encoder = begin_message();
     encode(encoder, stored);

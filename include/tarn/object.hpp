@@ -51,6 +51,8 @@ struct ObjectInfo {
 struct PutOptions {
   std::string content_type;
   std::map<std::string, std::string> user_metadata;  ///< at most 2,048 bytes in all (S3's limit)
+
+  friend bool operator==(const PutOptions&, const PutOptions&) = default;
 };
 
 /// Which keys to list. Order is by key, byte by byte.

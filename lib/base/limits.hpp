@@ -20,6 +20,7 @@ inline constexpr std::size_t kKeyBytesMax = 1024;
 inline constexpr std::uint64_t kObjectBytesMax = 5 * TiB;
 inline constexpr std::size_t kUserMetadataBytesMax = 2048;
 inline constexpr std::size_t kListKeysMax = 1000;  ///< of one S3 page
+inline constexpr std::size_t kPartsMax = 10'000;   ///< of an upload, and extents of an object
 
 // Volumes.
 inline constexpr std::size_t kTarBlockBytes = 512;
@@ -28,6 +29,7 @@ inline constexpr std::size_t kSoloObjectBytesMin = 1 * MiB;      ///< from here 
 inline constexpr std::size_t kIntegrityBlockBytes = 64 * KiB;    ///< of a large object: each has a hash of its own
 inline constexpr std::size_t kBlockTableMemoryBytes = 16 * KiB;  ///< of a writer: hashes of 128 MiB; further ones wait in a file
 inline constexpr std::uint64_t kVolumeBytesMax = 1 * GiB;        ///< a shared volume is sealed beyond this
+inline constexpr std::size_t kOpenExtentsMax = 16;               ///< of one reader: what has more extents is opened piece by piece
 inline constexpr std::uint64_t kHeadroomBytesMax = 64 * MiB;     ///< of a disk, kept for the index and for removals
 inline constexpr std::uint64_t kHeadroomPart = 16;               ///< of a small disk: a sixteenth
 inline constexpr std::uint64_t kVolumesPerDiskMin = 64;      ///< of a small disk the volumes are smaller: a whole one can be copied when it is full

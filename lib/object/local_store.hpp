@@ -20,6 +20,7 @@
 #include "base/limits.hpp"
 #include "base/uuid.hpp"
 #include "object/object_service.hpp"
+#include "object/uploads.hpp"
 #include "volume/compactor.hpp"
 #include "volume/disk_set.hpp"
 #include "volume/volume_pins.hpp"
@@ -65,6 +66,12 @@ struct StoredObject {
   std::vector<StoredExtent> extents;
 };
 
+/// One version of an object with its files open.
+struct OpenVersion {
+  StoredObject stored;
+  std::vector<FileExtent> extents;
+};
+
 /// "<directory>/volumes/00000017.tar"
 [[nodiscard]] std::string volume_path(std::string_view directory, std::uint64_t volume);
 
@@ -91,7 +98,7 @@ class LocalStore {
   [[nodiscard]] Result<void> create_bucket(std::string_view bucket, std::int64_t created_ns, const BucketOptions& options = {});
   /// What other disks know of a bucket: made when it is missing here, its durability raised when it is lower.
   [[nodiscard]] Result<void> adopt_bucket(const BucketInfo& bucket);
-  [[nodiscard]] Result<void> remove_bucket(std::string_view bucket);  ///< busy: not empty here
+  [[nodiscard]] Result<void> remove_bucket(std::string_view bucket);  ///< busy: objects or uploads are in it here
   [[nodiscard]] std::vector<BucketInfo> buckets() const;
   [[nodiscard]] bool has_bucket(std::string_view bucket) const;
 
@@ -99,6 +106,14 @@ class LocalStore {
   [[nodiscard]] Result<ObjectInfo> put(std::uint32_t disk, const ObjectName& name, std::span<const std::byte> bytes, const PutOptions& options);
   [[nodiscard]] Result<std::unique_ptr<ObjectWriter>> create(std::uint32_t disk, const ObjectName& name, const PutOptions& options,
                                                              std::uint64_t size_hint);
+  /// Adds bytes to the end of an object, in one step; without one it is a put. Options count for a new object only.
+  /// @cost  an object of 1 MiB or more is not copied, but for what was appended last and is no longer than this; it is read once, to
+  ///        be hashed, unless it was appended to a moment ago. @errors as put(); corrupt: the object is damaged; aborted: it was
+  ///        replaced again and again meanwhile.
+  [[nodiscard]] Result<ObjectInfo> append(std::uint32_t disk, const ObjectName& name, std::span<const std::byte> bytes,
+                                          const PutOptions& options = {});
+  /// Objects that are put in parts.
+  [[nodiscard]] Uploads& uploads() noexcept;
   /// @param version  as in ObjectService::remove. @cost with one: waits for the puts that are in their last step.
   [[nodiscard]] Result<void> remove(std::uint32_t disk, const ObjectName& name, const std::optional<Checksum>& version = std::nullopt);
   /// Takes back a put that its caller has not acknowledged: as remove(), but works, without a wait, also on a disk whose syncs
@@ -107,7 +122,9 @@ class LocalStore {
   /// Index lookup. @errors not_found, bucket_not_found.
   [[nodiscard]] Result<StoredObject> find(std::uint32_t disk, const ObjectName& name) const;
   [[nodiscard]] Result<std::unique_ptr<ObjectReader>> open_reader(std::uint32_t disk, const ObjectName& name) const;
-  /// The same for a version that find() has given and whose extents the caller holds open.
+  /// find() with the files of that version. @errors also corrupt: a volume is missing.
+  [[nodiscard]] Result<OpenVersion> open_version(std::uint32_t disk, const ObjectName& name) const;
+  /// A reader of a version that the caller holds open.
   [[nodiscard]] Result<std::unique_ptr<ObjectReader>> reader_of(const ObjectName& name, const StoredObject& version,
                                                                 std::vector<FileExtent> extents) const;
   /// Reads a whole object, verified, with one allocation: the fast path for small ones.

@@ -40,7 +40,8 @@ class ObjectReader {
   ///         `corrupt` instead when it does not match. (A reader of another rank's object verifies parts where they lie.)
   /// @cost   local and neighbour: pread; remote: a round trip for each 8 MiB, and it blocks.
   [[nodiscard]] virtual Result<std::size_t> read(std::uint64_t offset, std::span<std::byte> target) = 0;
-  /// The object's bytes as extents of open files, in order; empty when they are not in files of this node.
+  /// The object's bytes as extents of open files, in order; empty when they are not in files of this node, or in more than one
+  /// reader should hold open.
   [[nodiscard]] virtual std::vector<FileExtent> extents() const = 0;
   /// Whether this version's bytes have been checked against the checksum since the store was opened;
   /// if not, send by read(), which checks.

@@ -12,12 +12,27 @@ namespace tarn::object {
 Result<std::vector<FileExtent>> open_extents(const volume::Disk& disk, const volume::Record& record) {
   std::vector<FileExtent> extents;
   extents.reserve(record.extents.size());
+  volume::VolumePin hold;
+  if (record.extents.size() > limits::kOpenExtentsMax) {
+    std::vector<std::uint64_t> volumes;
+    for (const auto& extent : record.extents) volumes.push_back(extent.volume);
+    hold = disk.hold_volumes(std::move(volumes));
+  }
   for (const auto& extent : record.extents) {
     if (extent.length_bytes == 0) continue;
-    TARN_TRY(auto file, disk.file(extent.volume));
+    std::shared_ptr<const base::File> file;
+    if (hold) {
+      file = disk.file_on_demand(extent.volume, hold);
+    } else {
+      TARN_TRY(file, disk.file(extent.volume));
+    }
     extents.push_back({std::move(file), extent.offset, extent.length_bytes, extent.blocks});
   }
   return extents;
+}
+
+bool on_demand(std::span<const FileExtent> extents) noexcept {
+  return !extents.empty() && extents.front().file->descriptor() < 0;
 }
 
 Result<void> read_extents(std::span<const FileExtent> extents, std::uint64_t offset, std::span<std::byte> target) {

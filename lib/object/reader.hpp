@@ -19,8 +19,11 @@
 
 namespace tarn::object {
 
-/// The files that hold a record's extents. @errors not_found: a volume is gone (look the name up again: it was overwritten).
+/// The files that hold a record's extents. Those of a record of many are opened as they are read, and held meanwhile: whoever may
+/// be overtaken by an overwrite looks the name up again then, on_demand() tells.
+/// @errors not_found: a volume is gone (look the name up again: it was overwritten).
 [[nodiscard]] Result<std::vector<FileExtent>> open_extents(const volume::Disk& disk, const volume::Record& record);
+[[nodiscard]] bool on_demand(std::span<const FileExtent> extents) noexcept;
 /// Reads part of an object that lies in these extents. @errors io, corrupt (a file is too short).
 [[nodiscard]] Result<void> read_extents(std::span<const FileExtent> extents, std::uint64_t offset, std::span<std::byte> target);
 
@@ -30,7 +33,9 @@ class LocalReader final : public ObjectReader {
 
   [[nodiscard]] const ObjectInfo& info() const noexcept override { return info_; }
   [[nodiscard]] Result<std::size_t> read(std::uint64_t offset, std::span<std::byte> target) override;
-  [[nodiscard]] std::vector<FileExtent> extents() const override { return blocks_.extents(); }
+  [[nodiscard]] std::vector<FileExtent> extents() const override {
+    return on_demand(blocks_.extents()) ? std::vector<FileExtent>() : blocks_.extents();
+  }
   [[nodiscard]] bool verified() const noexcept override { return disk_.verified(sequence_); }
 
  private:

@@ -14,20 +14,23 @@ VerifiedExtents::VerifiedExtents(const ObjectName& name, std::vector<FileExtent>
       verifiable_(!extents_.empty() && std::all_of(extents_.begin(), extents_.end(), [](const FileExtent& extent) { return extent.blocks; })) {}
 
 Result<void> VerifiedExtents::read(std::uint64_t offset, std::span<std::byte> target) {
-  if (readers_.empty()) {
-    readers_.reserve(extents_.size());
-    for (const auto& extent : extents_) readers_.emplace_back(extent.file, extent.offset, extent.length_bytes);
+  if (ends_.empty()) {
+    ends_.reserve(extents_.size());
+    std::uint64_t end = 0;
+    for (const auto& extent : extents_) ends_.push_back(end += extent.length_bytes);
   }
-  std::uint64_t start = 0;  // of the extent, in the object
-  for (std::size_t i = 0; i < extents_.size() && !target.empty(); start += extents_[i++].length_bytes) {
-    const std::uint64_t length = extents_[i].length_bytes;
-    if (offset >= start + length) continue;
-    const auto part = target.first(static_cast<std::size_t>(std::min<std::uint64_t>(target.size(), start + length - offset)));
-    TARN_TRY(const auto bad, readers_[i].read(offset - start, part));
+  auto i = static_cast<std::size_t>(std::upper_bound(ends_.begin(), ends_.end(), offset) - ends_.begin());
+  for (; i < extents_.size() && !target.empty(); ++i) {
+    const FileExtent& extent = extents_[i];
+    const std::uint64_t start = ends_[i] - extent.length_bytes;
+    const auto part = target.first(static_cast<std::size_t>(std::min<std::uint64_t>(target.size(), ends_[i] - offset)));
+    if (!reader_ || reader_extent_ != i) reader_.emplace(extent.file, extent.offset, extent.length_bytes);
+    reader_extent_ = i;
+    TARN_TRY(const auto bad, reader_->read(offset - start, part));
     if (bad) {
       const std::uint64_t begin = start + bad->number * volume::kBlockBytes;
       return fail(ErrorCode::corrupt, name_ + ": its bytes " + std::to_string(begin) + " to " + std::to_string(begin + bad->length_bytes) + " in " +
-                                          readers_[i].file().path() + " at byte " + std::to_string(bad->offset) +
+                                          extent.file->path() + " at byte " + std::to_string(bad->offset) +
                                           " do not match their checksum; tarn check names all that is damaged");
     }
     target = target.subspan(part.size());

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
@@ -31,7 +32,10 @@ class VerifiedExtents {
   const std::string name_;
   const std::vector<FileExtent> extents_;
   const bool verifiable_;
-  std::vector<volume::BlockReader> readers_;  // by extent; made by the first read
+  std::vector<std::uint64_t> ends_;  // by extent, in the object
+  /// Of the extent that was read last.
+  std::optional<volume::BlockReader> reader_;
+  std::size_t reader_extent_ = 0;
 };
 
 /// XXH3-128 of all that lies in these extents. @errors io, corrupt (a file is too short).

@@ -11,7 +11,8 @@ namespace tarn::object {
 
 namespace {
 constexpr std::size_t kPreparedBytesMax = 64 * limits::KiB;  // a prepared body of up to this size stays in memory
-}
+constexpr std::size_t kSoloPieceBytes = 256 * limits::KiB;   // hashed twice and written while it is in the cache
+}  // namespace
 
 volume::Member new_member(const ObjectName& name, const PutOptions& options) {
   volume::Member member;
@@ -22,9 +23,29 @@ volume::Member new_member(const ObjectName& name, const PutOptions& options) {
   return member;
 }
 
+Result<volume::Record> put_solo(volume::Disk& on, volume::Member& member, std::span<const std::byte> bytes, volume::Receipt* receipt) {
+  TARN_TRY(const auto solo, on.create_solo(member));
+  base::ChecksumStream checksum;
+  while (!bytes.empty()) {
+    const auto piece = bytes.first(std::min(kSoloPieceBytes, bytes.size()));
+    checksum.update(piece);
+    TARN_CHECK(solo->write(piece));
+    bytes = bytes.subspan(piece.size());
+  }
+  member.checksum = checksum.digest();
+  return on.commit_solo(*solo, member, receipt);
+}
+
+Result<void> append_removal(volume::Disk& on, const ObjectName& name, volume::Receipt* receipt) {
+  volume::Member member = new_member(name, {});
+  member.kind = volume::MemberKind::deleted;
+  TARN_CHECK(on.append(member, {}, receipt));
+  return {};
+}
+
 LocalWriter::LocalWriter(volume::Disk& disk, std::shared_ptr<WriterMemory> memory, const ObjectName& name, const PutOptions& options,
-                         std::uint64_t size_hint, Guard guard)
-    : disk_(disk), member_(new_member(name, options)), guard_(std::move(guard)), memory_(std::move(memory)) {
+                         std::uint64_t size_hint, Guard guard, Form form)
+    : disk_(disk), member_(new_member(name, options)), guard_(std::move(guard)), form_(form), memory_(std::move(memory)) {
   if (size_hint != UINT64_MAX) (void)reserve(std::min<std::uint64_t>(size_hint, limits::kSoloObjectBytesMin), WriterMemory::kOpenBytesMax);
 }
 
@@ -91,7 +112,7 @@ Result<void> LocalWriter::spill() {
 Result<void> LocalWriter::end_body() {
   if (failed_) return fail(*failed_);
   if (ended_) return {};
-  if (solo_ && !buffer_.empty()) TARN_CHECK(spill());
+  if ((solo_ && !buffer_.empty()) || (!solo_ && form_ == Form::solo)) TARN_CHECK(spill());
   if (solo_) {
     if (const auto finished = solo_->finish(); !finished) return fail(failed_.emplace(finished.error()));
     free_buffer();
@@ -102,7 +123,7 @@ Result<void> LocalWriter::end_body() {
 }
 
 Result<void> LocalWriter::prepare() {
-  if (!failed_ && !ended_ && !solo_) TARN_CHECK(settle());
+  if (!failed_ && !ended_ && !solo_ && form_ == Form::by_size) TARN_CHECK(settle());
   return end_body();
 }
 

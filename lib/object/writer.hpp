@@ -25,14 +25,20 @@ namespace tarn::object {
 
 /// A member for a new version of `name`, modified now; size, checksum and sequence are still missing.
 [[nodiscard]] volume::Member new_member(const ObjectName& name, const PutOptions& options);
+/// Writes a body into a solo volume and names it. @cost hashes and writes it once. @errors no_space, io.
+[[nodiscard]] Result<volume::Record> put_solo(volume::Disk& on, volume::Member& member, std::span<const std::byte> bytes, volume::Receipt* receipt);
+/// @param receipt  as in Appender::append. @errors no_space, io.
+[[nodiscard]] Result<void> append_removal(volume::Disk& on, const ObjectName& name, volume::Receipt* receipt);
 
 class LocalWriter final : public ObjectWriter {
  public:
+  /// Which volume the body goes to; a part of an upload needs one for itself whatever its size.
+  enum class Form : std::uint8_t { by_size, solo };
   /// Runs the last step with the bucket held in place; tells it the bucket's durability. @errors bucket_not_found.
   using LastStep = std::function<Result<volume::Record>(Durability)>;
   using Guard = std::function<Result<volume::Record>(const LastStep&)>;
   LocalWriter(volume::Disk& disk, std::shared_ptr<WriterMemory> memory, const ObjectName& name, const PutOptions& options, std::uint64_t size_hint,
-              Guard guard);
+              Guard guard, Form form = Form::by_size);
   ~LocalWriter() override { memory_->give_back(taken_bytes_); }
 
   [[nodiscard]] Result<void> write(std::span<const std::byte> bytes) override;
@@ -54,6 +60,7 @@ class LocalWriter final : public ObjectWriter {
   volume::Disk& disk_;
   volume::Member member_;
   const Guard guard_;
+  const Form form_;
   base::ChecksumStream checksum_;
   const std::shared_ptr<WriterMemory> memory_;
   std::size_t taken_bytes_ = 0;  // of memory_

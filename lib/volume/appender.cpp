@@ -7,8 +7,10 @@
 
 #include "base/assert.hpp"
 #include "base/error.hpp"
+#include "base/hash.hpp"
 #include "base/limits.hpp"
 #include "base/log.hpp"
+#include "volume/extent_list.hpp"
 
 namespace tarn::volume {
 
@@ -16,9 +18,17 @@ namespace {
 
 constexpr std::array<std::byte, 2 * tar::kBlockBytes> kZeros{};  // a trailer; also padding
 
-Record to_record(const Member& member, const Extent& extent) {
+/// Of a member that lies at `place`.
+Record to_record(const Member& member, const Extent& place, const std::vector<Extent>* extents = nullptr) {
   Record record{member.sequence, member.size_bytes, member.checksum, member.modified_ns, member.content_type, member.user_metadata, {}};
-  record.extents.push_back(extent);
+  if (extents == nullptr) {
+    record.extents.push_back(place);
+    return record;
+  }
+  record.size_bytes = member.object_bytes;
+  record.checksum = member.object_checksum;
+  record.extents = *extents;
+  record.list = place;
   return record;
 }
 
@@ -209,9 +219,17 @@ Result<bool> Appender::seal_early(std::uint64_t volume) {
   return false;
 }
 
-Result<Record> Appender::write_member(Member& member, std::span<const std::byte> data, Receipt* receipt) {
+Result<Record> Appender::assemble(Member& member, const std::vector<Extent>& extents, Receipt* receipt) {
+  const std::string list = encode_extent_list(extents);
+  const auto data = std::as_bytes(std::span(list));
+  member.kind = MemberKind::assembled;
+  member.checksum = base::xxh3_128(data);
+  return trouble_.watch(write_member(member, data, receipt, &extents));
+}
+
+Result<Record> Appender::write_member(Member& member, std::span<const std::byte> data, Receipt* receipt, const std::vector<Extent>* extents) {
   if (receipt != nullptr) TARN_CHECK(trouble_.syncs_work());
-  if (member.kind == MemberKind::object) TARN_CHECK(headroom_.take(tar::padded(data.size()) + kHeaderBytesMax));
+  if (member.is_object()) TARN_CHECK(headroom_.take(tar::padded(data.size()) + kHeaderBytesMax));
   const LaneHold lane = choose_lane();
   TARN_CHECK(prepare_lane(*lane, tar::padded(data.size()) + kHeaderBytesMax));
   member.size_bytes = data.size();
@@ -232,14 +250,14 @@ Result<Record> Appender::write_member(Member& member, std::span<const std::byte>
     *receipt = {lane->sync, lane->sync->note(), lane->name_ticket};
     receipts_.add(*receipt);
   }
-  Record record = to_record(member, extent);
-  if (member.kind == MemberKind::bucket_created || member.kind == MemberKind::bucket_removed) {
+  Record record = to_record(member, extent, extents);
+  if (member.is_bucket_note()) {
     BucketChange change{member.name.bucket, member.sequence, std::nullopt, member.durability};
     if (member.kind == MemberKind::bucket_created) change.created_ns = member.modified_ns;
     lane->buckets.push_back(std::move(change));
   } else {
     Change change{index_key(member.name.bucket, member.name.key), member.sequence, std::nullopt, receipt != nullptr};
-    if (member.kind == MemberKind::object) change.record = record;
+    if (member.is_object()) change.record = record;
     pending_.insert(std::move(change));
   }
   return record;

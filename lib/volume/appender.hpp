@@ -96,8 +96,11 @@ class Appender {
   /// @param receipt  of a bucket with durability sync: filled in for wait_durable(). nullptr: of another.
   /// @cost one pwritev.  @errors no_space, io: nothing has changed then.
   [[nodiscard]] Result<Record> append(Member& member, std::span<const std::byte> data, Receipt* receipt = nullptr) {
-    return trouble_.watch(write_member(member, data, receipt));
+    return trouble_.watch(write_member(member, data, receipt, nullptr));
   }
+  /// The same for an assembled object of `extents`, which stand in the index under other names by now. The member has the whole
+  /// object's size and checksum; its own are filled in.
+  [[nodiscard]] Result<Record> assemble(Member& member, const std::vector<Extent>& extents, Receipt* receipt = nullptr);
 
   /// @errors no_space, io.
   [[nodiscard]] Result<std::unique_ptr<SoloFile>> create_solo(const Member& member) { return trouble_.watch(open_solo(member)); }
@@ -155,7 +158,8 @@ class Appender {
   };
   static constexpr std::size_t kLanes = 8;
 
-  [[nodiscard]] Result<Record> write_member(Member& member, std::span<const std::byte> data, Receipt* receipt);
+  /// @param extents  of an assembled object.
+  [[nodiscard]] Result<Record> write_member(Member& member, std::span<const std::byte> data, Receipt* receipt, const std::vector<Extent>* extents);
   [[nodiscard]] Result<std::unique_ptr<SoloFile>> open_solo(const Member& member);
   [[nodiscard]] Result<Record> name_solo(SoloFile& solo, Member& member, Receipt* receipt);
   [[nodiscard]] Result<void> sync_files();

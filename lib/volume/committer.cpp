@@ -106,12 +106,13 @@ Result<void> Committer::commit_once() {
   batch.buckets = unfinished_->buckets;
   batch.volumes = unfinished_->volumes;
   batch.sequence = unfinished_->sequence;
+  batch.replaced = pending_.replaced();
   std::vector<Extent> dead;
   if (!batch.changes.empty() || !batch.buckets.empty() || !batch.volumes.empty()) {
     TARN_TRY(dead, index_.commit(batch));
   }
   const bool sync = std::any_of(batch.changes.begin(), batch.changes.end(), [](const Change* change) { return change->sync; });
-  for (const Extent& extent : pending_.clear()) dead.push_back(extent);
+  pending_.clear();
   unfinished_.reset();  // not before: what is left of it is committed again
   remove_dead(dead, sync);
   if (!dead.empty()) garbage_grew_();

@@ -128,6 +128,13 @@ Result<Record> Disk::commit_solo(SoloFile& solo, Member& member, Receipt* receip
   return record;
 }
 
+Result<Record> Disk::assemble(Member& member, const std::vector<Extent>& extents, Receipt* receipt) {
+  TARN_CHECK(committer_->wait_for_room());
+  auto record = appender_->assemble(member, extents, receipt);
+  if (record) committer_->wake();
+  return record;
+}
+
 Result<std::optional<Record>> Disk::find(std::string_view bucket, std::string_view key) const {
   const std::string joined = index_key(bucket, key);
   if (auto change = pending_.find(joined)) return std::move(change->record);

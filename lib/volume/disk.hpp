@@ -29,6 +29,7 @@
 #include "volume/pending.hpp"
 #include "volume/record.hpp"
 #include "volume/recovery.hpp"
+#include "volume/volume_on_demand.hpp"
 #include "volume/volume_pins.hpp"
 
 namespace tarn::volume {
@@ -70,6 +71,8 @@ class Disk {
   [[nodiscard]] Result<Record> append(Member& member, std::span<const std::byte> data, Receipt* receipt = nullptr);
   [[nodiscard]] Result<std::unique_ptr<SoloFile>> create_solo(const Member& member) { return appender_->create_solo(member); }
   [[nodiscard]] Result<Record> commit_solo(SoloFile& solo, Member& member, Receipt* receipt = nullptr);
+  /// As Appender::assemble.
+  [[nodiscard]] Result<Record> assemble(Member& member, const std::vector<Extent>& extents, Receipt* receipt = nullptr);
   /// As Appender::wait_durable.
   [[nodiscard]] Result<void> wait_durable(const Receipt& receipt) { return appender_->wait_durable(receipt); }
   /// As Appender::settle.
@@ -95,6 +98,12 @@ class Disk {
   /// Remembers, for trouble(), that the bytes of this version did not match their checksum.
   void note_damaged(const ObjectName& name, std::uint64_t sequence) const { damages_.note(name, sequence); }
 
+  /// A volume that is opened for each read. @param hold  of it, from hold_volumes().
+  [[nodiscard]] std::shared_ptr<const base::File> file_on_demand(std::uint64_t volume, VolumePin hold) const {
+    return std::make_shared<VolumeOnDemand>(*cache_, path(), volume, std::move(hold));
+  }
+  /// As VolumePins::hold.
+  [[nodiscard]] VolumePin hold_volumes(std::vector<std::uint64_t> volumes) const { return pins_->hold(std::move(volumes)); }
   /// While one lives, what find() and scan() say of places in volumes stays readable; there is no compaction.
   [[nodiscard]] VolumePin pin_volumes() { return pins_->pin(); }
   [[nodiscard]] CompactionStats compaction() const { return compactor_->stats(); }

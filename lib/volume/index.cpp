@@ -3,6 +3,7 @@
 #include <lmdb.h>
 
 #include <algorithm>
+#include <set>
 
 #include "base/codec.hpp"
 #include "base/error.hpp"
@@ -52,7 +53,7 @@ std::uint64_t key_number(std::string_view text) {
 }  // namespace
 
 void VolumeNotes::add(const Member& member, std::uint64_t footprint_bytes) noexcept {
-  if (member.kind == MemberKind::bucket_created || member.kind == MemberKind::bucket_removed) bucket_bytes += footprint_bytes;
+  if (member.is_bucket_note()) bucket_bytes += footprint_bytes;
   if (member.kind != MemberKind::deleted) return;
   removal_bytes += footprint_bytes;
   newest = std::max(newest, member.newest_volume);
@@ -71,6 +72,12 @@ struct Index::Impl : IndexEnv {
   /// "counters" -> next node id, objects, bytes, sequence
   struct Counters : IndexCounters {
     std::uint64_t next_node = 0;
+
+    void count(std::string_view key, const Record& record, int times) noexcept {
+      if (is_own_bucket(key)) return;
+      objects += static_cast<std::uint64_t>(static_cast<std::int64_t>(times));
+      object_bytes += static_cast<std::uint64_t>(times) * record.size_bytes;
+    }
   };
   int get_counters(MDB_txn* txn, Counters& counters) const {
     MDB_val key = to_val(kCountersKey), value;
@@ -114,24 +121,29 @@ struct Index::Impl : IndexEnv {
     return mdb_put(txn, volume_table, &key, &value, 0);
   }
 
-  /// What a batch does to volumes: signed sums of live bytes, and solo volumes that came or went.
+  /// What a batch does to volumes: signed sums of live bytes, and what something ceased to point to.
   struct Effects {
     std::map<std::uint64_t, std::int64_t> live_bytes;
-    std::map<std::uint64_t, bool> solo;  // true: came, false: went
-    std::vector<Extent> dead;
+    std::set<std::uint64_t> solo;
+    std::vector<Extent> dropped;
 
     void add(const Record& record) {
-      for (const auto& extent : record.extents) {
-        live_bytes[extent.volume] += static_cast<std::int64_t>(extent.footprint_bytes());
-        if (extent.solo) solo[extent.volume] = true;
-      }
+      record.for_each_place([&](const Extent& extent) { count(extent, 1); });
     }
     void drop(const Record& record) {
-      for (const auto& extent : record.extents) {
-        live_bytes[extent.volume] -= static_cast<std::int64_t>(extent.footprint_bytes());
-        if (extent.solo) solo[extent.volume] = false;
-        dead.push_back(extent);
-      }
+      record.for_each_place([&](const Extent& extent) {
+        count(extent, -1);
+        dropped.push_back(extent);
+      });
+    }
+    /// What was never counted: nothing may point to it, or an assembled object may.
+    void pass_over(const Extent& extent) {
+      if (extent.solo) count(extent, 0);
+      dropped.push_back(extent);
+    }
+    void count(const Extent& extent, std::int64_t times) {
+      live_bytes[extent.volume] += times * static_cast<std::int64_t>(extent.footprint_bytes());
+      if (extent.solo) solo.insert(extent.volume);
     }
     void move(const Extent& from, const Extent& to) {
       live_bytes[from.volume] -= static_cast<std::int64_t>(from.footprint_bytes());
@@ -148,24 +160,20 @@ struct Index::Impl : IndexEnv {
       const auto sequence = decode_sequence(value);
       if (!sequence) return MDB_CORRUPTED;
       if (*sequence >= change.sequence) {
-        if (change.record && *sequence > change.sequence) {
-          for (const auto& extent : change.record->extents) effects.dead.push_back(extent);
-        }
+        if (change.record && *sequence > change.sequence) change.record->for_each_place([&](const Extent& extent) { effects.pass_over(extent); });
         return 0;
       }
       if (!is_removal(value)) {
         const auto old = decode_record(value);
         if (!old) return MDB_CORRUPTED;
         effects.drop(*old);
-        --counters.objects;
-        counters.object_bytes -= old->size_bytes;
+        counters.count(change.key, *old, -1);
       }
     }
     if (change.record) {
       rc = trie.put(txn, change.key, encode_record(*change.record), counters.next_node);
       effects.add(*change.record);
-      ++counters.objects;
-      counters.object_bytes += change.record->size_bytes;
+      counters.count(change.key, *change.record, 1);
       return rc;
     }
     if (keep_removals) return trie.put(txn, change.key, encode_removal(change.sequence), counters.next_node);
@@ -179,8 +187,9 @@ struct Index::Impl : IndexEnv {
     if (is_removal(value)) return 0;
     auto record = decode_record(value);
     if (!record) return MDB_CORRUPTED;
-    if (record->sequence != move.sequence || record->extents.size() != 1 || record->extents.front() != move.from) return 0;
-    record->extents.front() = move.to;
+    Extent* const place = record->list ? &*record->list : record->extents.size() == 1 ? &record->extents.front() : nullptr;
+    if (record->sequence != move.sequence || place == nullptr || *place != move.from) return 0;
+    *place = move.to;
     effects.move(move.from, move.to);
     return trie.put(txn, move.key, encode_record(*record), counters.next_node);
   }
@@ -226,7 +235,8 @@ struct Index::Impl : IndexEnv {
     return rc == MDB_NOTFOUND ? 0 : rc;
   }
 
-  int apply_volumes(MDB_txn* txn, const std::map<std::uint64_t, VolumeState>& progress, const Effects& effects) const {
+  /// Takes out of effects.dropped what lives on.
+  int apply_volumes(MDB_txn* txn, const std::map<std::uint64_t, VolumeState>& progress, Effects& effects) const {
     for (const auto& [volume, state] : progress) {
       VolumeState merged;
       const int rc = get_volume(txn, volume, merged);
@@ -240,16 +250,15 @@ struct Index::Impl : IndexEnv {
       VolumeState state;
       int rc = get_volume(txn, volume, state);
       if (rc != 0 && rc != MDB_NOTFOUND) return rc;
-      const auto solo = effects.solo.find(volume);
-      if (solo != effects.solo.end() && !solo->second) {
-        rc = forget(txn, volume);
-      } else {
-        if (solo != effects.solo.end()) state.kind = VolumeKind::solo;
-        state.live_bytes = static_cast<std::uint64_t>(std::max<std::int64_t>(0, static_cast<std::int64_t>(state.live_bytes) + delta));
-        rc = put_volume(txn, volume, state);
-      }
+      const bool solo = effects.solo.contains(volume);
+      if (solo) state.kind = VolumeKind::solo;
+      state.live_bytes = static_cast<std::uint64_t>(std::max<std::int64_t>(0, static_cast<std::int64_t>(state.live_bytes) + delta));
+      const bool dead = solo && state.live_bytes == 0;
+      rc = dead ? forget(txn, volume) : put_volume(txn, volume, state);
       if (rc != 0) return rc;
+      if (dead) effects.solo.erase(volume);
     }
+    std::erase_if(effects.dropped, [&](const Extent& extent) { return extent.solo && effects.solo.contains(extent.volume); });
     return 0;
   }
 
@@ -370,13 +379,14 @@ Result<std::vector<Extent>> Index::commit(Batch& batch) {
     rc = impl_->apply(txn.get(), *batch.changes[i], batch.keep_removals, counters, effects);
   std::sort(batch.moves.begin(), batch.moves.end(), [](const Move& a, const Move& b) { return a.key < b.key; });
   for (std::size_t i = 0; rc == 0 && i < batch.moves.size(); ++i) rc = impl_->apply_move(txn.get(), batch.moves[i], counters, effects);
+  for (const Extent& extent : batch.replaced) effects.pass_over(extent);
   if (rc == 0) rc = impl_->apply_buckets(txn.get(), batch.buckets);
   if (rc == 0) rc = impl_->apply_volumes(txn.get(), batch.volumes, effects);
   counters.sequence = std::max(counters.sequence, batch.sequence);
   if (rc == 0) rc = impl_->put_counters(txn.get(), counters);
   if (rc == 0) rc = txn.commit();
   if (rc != 0) return impl_->error(rc, "commit");
-  return std::move(effects.dead);
+  return std::move(effects.dropped);
 }
 
 Result<void> Index::drop_removals() {

@@ -28,7 +28,7 @@ namespace tarn::volume {
 enum class VolumeKind : std::uint8_t {
   open,    ///< shared, may grow
   sealed,  ///< shared, ends with the archive's trailer
-  solo,    ///< one object
+  solo,    ///< one object, or a part of an assembled one
 };
 
 /// Members of a shared volume that are no objects.
@@ -64,6 +64,8 @@ struct Batch {
   std::vector<BucketChange> buckets;   ///< in order of sequence
   /// How far each open or just sealed volume has got; live_bytes is ignored.
   std::map<std::uint64_t, VolumeState> volumes;
+  /// Of changes that were replaced before the index has seen them.
+  std::vector<Extent> replaced;
   std::vector<Move> moves;  ///< after the changes; one whose object is not at `from` any more is skipped
   std::uint64_t sequence = 0;
   bool keep_removals = false;  ///< rebuild: see drop_removals()
@@ -98,7 +100,8 @@ class Index {
   [[nodiscard]] Result<std::map<std::string, std::uint64_t, std::less<>>> newest_notes() const;
 
   /// Applies a batch, whole or not at all.
-  /// @return extents that nothing points to any more; solo volumes among them are out of the volume table.
+  /// @return extents that nothing points to any more, those of solo volumes only when the whole volume has gone: a part's may live
+  ///         on in an assembled object.
   [[nodiscard]] Result<std::vector<Extent>> commit(Batch& batch);
   /// Takes out the removals that commits with keep_removals have left.
   [[nodiscard]] Result<void> drop_removals();

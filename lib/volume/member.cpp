@@ -19,7 +19,7 @@ constexpr std::string_view kMeta = "meta.";
 constexpr std::size_t kHashDigits = 16;
 constexpr std::size_t kPathComponentBytesMax = 240;  // file systems allow 255
 
-constexpr std::string_view kOperations[] = {"", "delete", "bucket-create", "bucket-remove", "blocks"};  // by MemberKind
+constexpr std::string_view kOperations[] = {"", "delete", "bucket-create", "bucket-remove", "blocks", "assembled"};  // by MemberKind
 
 std::string pax_block_name(const Place& place, bool solo) {
   char number[24];
@@ -39,7 +39,7 @@ void append_number(std::string& records, std::string_view name, std::int64_t val
 }
 
 bool has_data(const Member& member) {
-  return member.kind == MemberKind::object || member.kind == MemberKind::blocks;
+  return member.is_object() || member.kind == MemberKind::blocks;
 }
 
 bool needs_path_record(std::string_view path) {
@@ -59,6 +59,10 @@ std::string encode_records(const Member& member, const std::string& path) {
   if (member.kind != MemberKind::blocks) append_xattr(records, "seq", std::to_string(member.sequence));
   if (member.kind == MemberKind::deleted) append_xattr(records, "newest", std::to_string(member.newest_volume));
   if (has_data(member)) append_xattr(records, "xxh3", base::to_hex(member.checksum));
+  if (member.kind == MemberKind::assembled) {
+    append_xattr(records, "object-size", std::to_string(member.object_bytes));
+    append_xattr(records, "object-xxh3", base::to_hex(member.object_checksum));
+  }
   append_number(records, "mtime", member.modified_ns);
   if (!member.content_type.empty()) append_xattr(records, "type", member.content_type);
   for (const auto& [name, value] : member.user_metadata) append_xattr(records, std::string(kMeta) + name, value);
@@ -107,6 +111,7 @@ bool parse_number(std::string_view text, T& value) noexcept {
 struct Records {
   std::string_view hash;
   bool has_bucket = false, has_sequence = false, has_checksum = false, has_newest = false, wrong = false;
+  bool has_object_size = false, has_object_checksum = false;
 };
 
 void apply_xattr(std::string_view name, std::string_view value, Member& member, Records& seen) {
@@ -130,6 +135,12 @@ void apply_xattr(std::string_view name, std::string_view value, Member& member, 
     const auto checksum = base::checksum_from_hex(value);
     if (checksum) member.checksum = *checksum;
     seen.has_checksum = checksum.has_value();
+  } else if (name == "object-size") {
+    seen.has_object_size = parse_number(value, member.object_bytes);
+  } else if (name == "object-xxh3") {
+    const auto checksum = base::checksum_from_hex(value);
+    if (checksum) member.object_checksum = *checksum;
+    seen.has_object_checksum = checksum.has_value();
   } else if (name == "durability") {
     member.durability = parse_durability(value).value_or(Durability::sync);  // what a newer version may add promises no less
   } else if (name == "op") {
@@ -160,6 +171,7 @@ Result<void> check_options(const PutOptions& options) {
 
 std::string member_path(const Member& member) {
   if (member.kind == MemberKind::deleted) return ".tarn/deleted/" + std::to_string(member.sequence);
+  if (member.kind == MemberKind::assembled) return ".tarn/assembled/" + std::to_string(member.sequence);
   if (member.kind != MemberKind::object) return ".tarn/bucket/" + std::to_string(member.sequence);
   std::string path = member.name.bucket;
   path.reserve(path.size() + member.name.key.size() + 8);
@@ -240,9 +252,9 @@ std::optional<Member> decode_header(std::span<const std::byte> header, const Pla
   const bool blocks = member.kind == MemberKind::blocks;
   if (reader.malformed() || seen.wrong || seen.has_bucket == blocks || seen.has_sequence == blocks) return std::nullopt;
   if (seen.hash.size() != kHashDigits || (has_data(member) && !seen.has_checksum)) return std::nullopt;
+  if (member.kind == MemberKind::assembled && !(seen.has_object_size && seen.has_object_checksum)) return std::nullopt;
   if (member.kind == MemberKind::deleted && !seen.has_newest) member.newest_volume = UINT64_MAX;
-  const bool bucket_note = member.kind == MemberKind::bucket_created || member.kind == MemberKind::bucket_removed;
-  if ((bucket_note || blocks) != member.name.key.empty()) return std::nullopt;
+  if ((member.is_bucket_note() || blocks) != member.name.key.empty()) return std::nullopt;
 
   std::vector<std::byte> copy(header.begin(), header.end());
   std::memset(copy.data() + (seen.hash.data() - reinterpret_cast<const char*>(header.data())), '0', kHashDigits);

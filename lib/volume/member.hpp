@@ -1,4 +1,5 @@
-// member.hpp - one member of a volume: an object, a note that an object or bucket came or went, or an object's block hashes.
+// member.hpp - one member of a volume: an object, a note that an object or bucket came or went, an object's block hashes, or
+// the list of an assembled object's extents.
 // Level 2 (volume). Value types and pure functions; any thread. docs/FORMATS.md draws the bytes.
 //
 //   header = [ 'x' block | pax records, padded to blocks | ustar block ], then data, padded to blocks
@@ -28,7 +29,8 @@
 namespace tarn::volume {
 
 /// blocks: the table of the object before it (block_table.hpp). It has neither name nor sequence: it belongs to its volume.
-enum class MemberKind : std::uint8_t { object, deleted, bucket_created, bucket_removed, blocks };
+/// assembled: an object whose bytes lie in other volumes; the member's own data list them (extent_list.hpp).
+enum class MemberKind : std::uint8_t { object, deleted, bucket_created, bucket_removed, blocks, assembled };
 
 struct Member {
   MemberKind kind = MemberKind::object;
@@ -43,7 +45,13 @@ struct Member {
   Durability durability = Durability::none;  ///< of the bucket; written for buckets only
   /// Of a removal: no volume with a larger number holds an older version. UINT64_MAX: not known.
   std::uint64_t newest_volume = 0;
+  /// Of the whole object, where that is not what the member's data are: assembled ones only.
+  std::uint64_t object_bytes = 0;
+  Checksum object_checksum{};
 
+  /// Whether it is a version of an object.
+  [[nodiscard]] bool is_object() const noexcept { return kind == MemberKind::object || kind == MemberKind::assembled; }
+  [[nodiscard]] bool is_bucket_note() const noexcept { return kind == MemberKind::bucket_created || kind == MemberKind::bucket_removed; }
   friend bool operator==(const Member&, const Member&) = default;
 };
 

@@ -26,7 +26,7 @@ void Pending::insert(Change change) {
   }
   Change& kept = found->second;
   if (kept.sequence < change.sequence) std::swap(kept, change);
-  if (change.record) shard.dead.insert(shard.dead.end(), change.record->extents.begin(), change.record->extents.end());
+  if (change.record) change.record->for_each_place([&](const Extent& extent) { shard.replaced.push_back(extent); });
 }
 
 std::optional<Change> Pending::find(std::string_view key) const {
@@ -50,7 +50,7 @@ void Pending::swap() {
     const std::lock_guard lock(shard.mutex);
     TARN_ASSERT(shard.committing.empty());
     shard.active.swap(shard.committing);
-    shard.dead.swap(shard.dead_committing);
+    shard.replaced.swap(shard.replaced_committing);
   }
   size_.store(0, std::memory_order_relaxed);
 }
@@ -64,17 +64,23 @@ std::vector<const Change*> Pending::committing() const {
   return changes;
 }
 
-std::vector<Extent> Pending::clear() {
-  std::vector<Extent> dead;
+std::vector<Extent> Pending::replaced() const {
+  std::vector<Extent> extents;
+  for (const Shard& shard : shards_) {
+    const std::lock_guard lock(shard.mutex);
+    extents.insert(extents.end(), shard.replaced_committing.begin(), shard.replaced_committing.end());
+  }
+  return extents;
+}
+
+void Pending::clear() {
   for (Shard& shard : shards_) {
     Map done;  // destroyed without the lock
     const std::lock_guard lock(shard.mutex);
     done.swap(shard.committing);
     unclear_.fetch_sub(done.size());
-    dead.insert(dead.end(), shard.dead_committing.begin(), shard.dead_committing.end());
-    shard.dead_committing.clear();
+    shard.replaced_committing.clear();
   }
-  return dead;
 }
 
 }  // namespace tarn::volume

@@ -36,8 +36,10 @@ class Pending {
   void swap();
   /// Valid until clear().
   [[nodiscard]] std::vector<const Change*> committing() const;
-  /// Empties committing. @return extents of changes that were replaced before they ever reached the index.
-  [[nodiscard]] std::vector<Extent> clear();
+  /// Extents of changes up to the last swap() that were replaced before they ever reached the index.
+  [[nodiscard]] std::vector<Extent> replaced() const;
+  /// Empties committing.
+  void clear();
 
  private:
   struct TextHash {
@@ -48,7 +50,7 @@ class Pending {
   struct alignas(64) Shard {
     mutable std::mutex mutex;  // guards the rest
     Map active, committing;
-    std::vector<Extent> dead, dead_committing;
+    std::vector<Extent> replaced, replaced_committing;
   };
   [[nodiscard]] Shard& shard_of(std::string_view key) noexcept;
   [[nodiscard]] const Shard& shard_of(std::string_view key) const noexcept;

@@ -10,10 +10,12 @@ namespace tarn::volume {
 namespace {
 
 // Value of an index entry (numbers are LEB128, 7 bits a byte, low ones first):
-//   form (1: object, 2: removal) | sequence | [object:] size | checksum 16 | modified (zig-zag) |
-//   text content type | count, count x (text name, text value) | count, count x (4 * volume + 2 * blocks + solo, offset, length, header blocks)
+//   form (1: object, 2: removal, 3: assembled object) | sequence | [objects:] size | checksum 16 | modified (zig-zag) |
+//   text content type | count, count x (text name, text value) | count, count x extent | [assembled:] extent of the list
+//   extent = 4 * volume + 2 * blocks + solo, offset, length, header blocks
 constexpr std::byte kObjectForm{1};
 constexpr std::byte kRemovalForm{2};
+constexpr std::byte kAssembledForm{3};
 
 void put_number(std::vector<std::byte>& out, std::uint64_t value) {
   for (; value >= 0x80; value >>= 7) out.push_back(static_cast<std::byte>(value | 0x80));
@@ -24,6 +26,13 @@ void put_text(std::vector<std::byte>& out, std::string_view text) {
   put_number(out, text.size());
   const auto bytes = std::as_bytes(std::span(text.data(), text.size()));
   out.insert(out.end(), bytes.begin(), bytes.end());
+}
+
+void put_extent(std::vector<std::byte>& out, const Extent& extent) {
+  put_number(out, extent.volume << 2 | (extent.blocks ? 2 : 0) | (extent.solo ? 1 : 0));
+  put_number(out, extent.offset);
+  put_number(out, extent.length_bytes);
+  put_number(out, extent.header_bytes / tar::kBlockBytes);
 }
 
 /// Reads past the end set `failed` and give zeros.
@@ -85,7 +94,7 @@ std::string_view object_key(std::string_view index_key) noexcept {
 std::vector<std::byte> encode_record(const Record& record) {
   std::vector<std::byte> out;
   out.reserve(64 + record.content_type.size());
-  out.push_back(kObjectForm);
+  out.push_back(record.list ? kAssembledForm : kObjectForm);
   put_number(out, record.sequence);
   put_number(out, record.size_bytes);
   const auto checksum = std::as_bytes(std::span(record.checksum));
@@ -99,12 +108,8 @@ std::vector<std::byte> encode_record(const Record& record) {
     put_text(out, value);
   }
   put_number(out, record.extents.size());
-  for (const auto& extent : record.extents) {
-    put_number(out, extent.volume << 2 | (extent.blocks ? 2 : 0) | (extent.solo ? 1 : 0));
-    put_number(out, extent.offset);
-    put_number(out, extent.length_bytes);
-    put_number(out, extent.header_bytes / tar::kBlockBytes);
-  }
+  for (const auto& extent : record.extents) put_extent(out, extent);
+  if (record.list) put_extent(out, *record.list);
   return out;
 }
 
@@ -115,7 +120,7 @@ std::vector<std::byte> encode_removal(std::uint64_t sequence) {
 }
 
 std::optional<Record> decode_record(std::span<const std::byte> value) {
-  if (value.empty() || value.front() != kObjectForm) return std::nullopt;
+  if (value.empty() || (value.front() != kObjectForm && value.front() != kAssembledForm)) return std::nullopt;
   Reader reader{value.subspan(1)};
   Record record;
   record.sequence = reader.number();
@@ -132,6 +137,7 @@ std::optional<Record> decode_record(std::span<const std::byte> value) {
   for (std::uint64_t i = 0, count = reader.number(); i < count && !reader.failed; ++i) {
     record.extents.push_back(reader.extent());
   }
+  if (value.front() == kAssembledForm) record.list = reader.extent();
   if (reader.failed || !reader.rest.empty()) return std::nullopt;
   return record;
 }
@@ -154,7 +160,7 @@ std::optional<BriefRecord> decode_brief(std::span<const std::byte> value) noexce
 }
 
 std::optional<std::uint64_t> decode_sequence(std::span<const std::byte> value) {
-  if (value.empty() || (value.front() != kObjectForm && value.front() != kRemovalForm)) return std::nullopt;
+  if (value.empty() || value.front() < kObjectForm || value.front() > kAssembledForm) return std::nullopt;
   Reader reader{value.subspan(1)};
   const std::uint64_t sequence = reader.number();
   if (reader.failed) return std::nullopt;

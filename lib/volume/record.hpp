@@ -31,7 +31,7 @@ struct Extent {
   friend bool operator==(const Extent&, const Extent&) = default;
 };
 
-/// Every object has an extent, one without bytes as well: it says where its member lies.
+/// Every object has an extent, one without bytes as well: it says where its member lies. An assembled one has those of its parts.
 struct Record {
   std::uint64_t sequence = 0;
   std::uint64_t size_bytes = 0;
@@ -40,7 +40,15 @@ struct Record {
   std::string content_type;
   std::map<std::string, std::string> user_metadata;
   std::vector<Extent> extents;
+  /// Of an assembled object (extent_list.hpp): the member that lists its extents.
+  std::optional<Extent> list = std::nullopt;
 
+  /// Every place that it takes: its extents and the list of them.
+  template <class Visit>
+  void for_each_place(const Visit& visit) const {
+    for (const Extent& extent : extents) visit(extent);
+    if (list) visit(*list);
+  }
   friend bool operator==(const Record&, const Record&) = default;
 };
 
@@ -75,6 +83,10 @@ struct BucketChange {
   Durability durability = Durability::none;
 };
 
+/// Whether a bucket is Tarn's own: nobody can name it, and what is in it is not counted.
+[[nodiscard]] constexpr bool is_own_bucket(std::string_view bucket_or_index_key) noexcept {
+  return bucket_or_index_key.starts_with('.');
+}
 /// `bucket NUL key`
 [[nodiscard]] std::string index_key(std::string_view bucket, std::string_view key);
 /// The part behind the NUL.
@@ -85,7 +97,7 @@ struct BucketChange {
 [[nodiscard]] std::vector<std::byte> encode_removal(std::uint64_t sequence);
 /// @return nullopt when the bytes are not a record (a damaged index).
 [[nodiscard]] std::optional<Record> decode_record(std::span<const std::byte> value);
-/// @return nullopt: not the record of an object of at most one extent.
+/// @return nullopt: not the record of an object of at most one extent that was not assembled.
 [[nodiscard]] std::optional<BriefRecord> decode_brief(std::span<const std::byte> value) noexcept;
 /// Only the sequence, of records and removals.
 [[nodiscard]] std::optional<std::uint64_t> decode_sequence(std::span<const std::byte> value);

@@ -8,10 +8,12 @@
 #include <utility>
 
 #include "base/error.hpp"
+#include "base/hash.hpp"
 #include "base/limits.hpp"
 #include "base/log.hpp"
 #include "base/text.hpp"
 #include "volume/block_table.hpp"
+#include "volume/extent_list.hpp"
 #include "volume/file_cache.hpp"
 #include "volume/record.hpp"
 #include "volume/scanner.hpp"
@@ -48,7 +50,10 @@ class Recovery {
       }
     }
     TARN_CHECK(commit());
-    if (options_.rebuild) TARN_CHECK(finish_rebuild());
+    if (options_.rebuild) {
+      TARN_CHECK(finish_rebuild());
+      TARN_CHECK(note_missing_parts(volumes));
+    }
     TARN_CHECK(remove_dead(volumes));
     return std::move(out_);
   }
@@ -161,38 +166,84 @@ class Recovery {
     const Member& member = found.member;
     out_.start.sequence = std::max(out_.start.sequence, member.sequence);
     if (!options_.rebuild && member.sequence <= committed_) return {};
-    if (options_.verify_data && member.kind == MemberKind::object) {
+    std::vector<Extent> extents;
+    if (member.is_object() && (options_.verify_data || member.kind == MemberKind::assembled)) {
       TARN_TRY(const bool have, is_copy(member));
       if (have) return {};
-      TARN_TRY(const auto checksum, checksum_of(file, found.data_offset, member.size_bytes));
-      if (checksum != member.checksum) {
+      TARN_TRY(const bool whole, is_whole(file, found, extents));
+      if (!whole) {
         not_whole_ = true;
         trouble(volume, "object " + member.name.bucket + "/" + member.name.key + " was not written whole; an older version of it may show");
         return {};
       }
     }
-    if (member.kind == MemberKind::bucket_created || member.kind == MemberKind::bucket_removed) {
+    if (member.is_bucket_note()) {
       BucketChange change{member.name.bucket, member.sequence, std::nullopt, member.durability};
       if (member.kind == MemberKind::bucket_created) change.created_ns = member.modified_ns;
       batch_.buckets.push_back(std::move(change));
       return {};
     }
     Change change{index_key(member.name.bucket, member.name.key), member.sequence, std::nullopt};
-    if (member.kind == MemberKind::object) {
-      change.record = Record{member.sequence, member.size_bytes, member.checksum, member.modified_ns, member.content_type, member.user_metadata, {}};
-      Extent extent{volume, found.data_offset, member.size_bytes, member.solo, member.solo, found.data_offset - found.header_offset};
-      if (member.solo && options_.verify_data) {  // without it a range costs a look at the whole, no more
-        TARN_TRY(extent.blocks, table_is_whole(file, Place{disk_, volume, found.data_offset}, member.size_bytes));
-      }
-      change.record->extents.push_back(extent);
+    if (member.is_object()) {
+      TARN_TRY(change.record, record_of(volume, file, found, std::move(extents)));
     }
     Change& kept = changes_[change.key];
     if (kept.sequence < change.sequence) std::swap(kept, change);
-    if (change.record) note_dead(change.record->extents);
+    if (change.record) change.record->for_each_place([&](const Extent& extent) { batch_.replaced.push_back(extent); });
     // Memory stays bounded in a rebuild; a catch-up is short by itself and must go in whole, since the index does not
     // remember the removals in between.
     if (options_.rebuild && changes_.size() >= limits::kIndexBatchRecordsMax) return commit();
     return {};
+  }
+
+  /// Whether all its bytes are what was written. @param extents  of an assembled object: set.
+  Result<bool> is_whole(const base::File& file, const ScannedMember& found, std::vector<Extent>& extents) const {
+    const Member& member = found.member;
+    TARN_TRY(const auto checksum, checksum_of(file, found.data_offset, member.size_bytes));
+    if (checksum != member.checksum || member.kind == MemberKind::object) return checksum == member.checksum;
+    std::vector<std::byte> list(member.size_bytes);
+    TARN_CHECK(file.read_at(found.data_offset, list));
+    auto decoded = decode_extent_list(list);
+    if (!decoded || extents_bytes(*decoded) != member.object_bytes) return false;
+    extents = std::move(*decoded);
+    return options_.verify_data ? parts_are_whole(member, extents) : Result<bool>(true);
+  }
+
+  /// The parts were written before the list; but after a loss of power one of them may be missing, or not be what it was.
+  Result<bool> parts_are_whole(const Member& assembled, const std::vector<Extent>& extents) const {
+    base::ChecksumStream stream;
+    std::vector<std::byte> buffer(limits::MiB);
+    for (const Extent& extent : extents) {
+      const auto file = fs_.open(path(extent.volume), base::OpenMode::read);
+      if (!file && file.error().code == ErrorCode::not_found) return false;
+      if (!file) return fail(file.error());
+      for (std::uint64_t at = 0; at < extent.length_bytes;) {
+        const auto piece = std::span(buffer).first(static_cast<std::size_t>(std::min<std::uint64_t>(buffer.size(), extent.length_bytes - at)));
+        TARN_TRY(const std::size_t got, (*file)->read_at(extent.offset + at, piece));
+        if (got < piece.size()) return false;
+        stream.update(piece);
+        at += got;
+      }
+    }
+    return stream.digest() == assembled.object_checksum;
+  }
+
+  Result<Record> record_of(std::uint64_t volume, const base::File& file, const ScannedMember& found, std::vector<Extent> extents) const {
+    const Member& member = found.member;
+    Record record{member.sequence, member.size_bytes, member.checksum, member.modified_ns, member.content_type, member.user_metadata, {}};
+    Extent place{volume, found.data_offset, member.size_bytes, member.solo, member.solo, found.data_offset - found.header_offset};
+    if (member.kind == MemberKind::assembled) {
+      record.size_bytes = member.object_bytes;
+      record.checksum = member.object_checksum;
+      record.extents = std::move(extents);
+      record.list = place;
+      return record;
+    }
+    if (member.solo && options_.verify_data) {  // without it a range costs a look at the whole, no more
+      TARN_TRY(place.blocks, table_is_whole(file, Place{disk_, volume, found.data_offset}, member.size_bytes));
+    }
+    record.extents.push_back(place);
+    return record;
   }
 
   /// Whether this version is known already: compaction has copied it and the volume that it comes from is still there, or the index is
@@ -225,6 +276,9 @@ class Recovery {
   /// Solo volumes that nothing points to any more. What replaced them must be on stable storage first: a process that was
   /// killed may have left it in memory.
   Result<void> remove_dead(const std::vector<std::uint64_t>& volumes) {
+    // A part that ceased to be one may be needed by an object that was assembled from it.
+    TARN_TRY(const auto known, index_.volumes());
+    std::erase_if(dead_, [&](std::uint64_t volume) { return known.contains(volume); });
     if (dead_.empty()) return {};
     if (options_.unclean) {
       for (const std::uint64_t volume : volumes) {
@@ -241,6 +295,16 @@ class Recovery {
     return {};
   }
 
+  /// Volumes of parts that assembled objects list, and that are not there.
+  Result<void> note_missing_parts(const std::vector<std::uint64_t>& volumes) {
+    TARN_TRY(const auto needed, index_.volumes());
+    for (const auto& [volume, state] : needed) {
+      if (state.kind != VolumeKind::solo || std::binary_search(volumes.begin(), volumes.end(), volume)) continue;
+      trouble(volume, "is missing; " + base::format_size(state.live_bytes) + " of an object that was assembled from it cannot be read");
+    }
+    return {};
+  }
+
   Result<void> finish_rebuild() {
     TARN_CHECK(index_.drop_removals());
     // Objects whose bucket's own note was lost bring the bucket back.
@@ -251,7 +315,8 @@ class Recovery {
     TARN_CHECK(index_.scan({}, [&](std::string_view key, std::span<const std::byte> value) {
       const std::string bucket(key.substr(0, key.find('\0')));
       const auto record = decode_record(value);
-      if (!exists(bucket)) batch_.buckets.push_back({bucket, out_.start.sequence, record ? record->modified_ns : 0, Durability::none});
+      if (!exists(bucket) && !is_own_bucket(bucket))
+        batch_.buckets.push_back({bucket, out_.start.sequence, record ? record->modified_ns : 0, Durability::none});
       return ScanStep{ScanStep::seek, bucket + '\x01'};
     }));
     return commit();

@@ -35,7 +35,7 @@ Result<std::string> VolumeMover::take(std::uint64_t volume, std::uint64_t oldest
 
 Result<void> VolumeMover::take_member(std::uint64_t volume, const base::File& file, const ScannedMember& found, std::uint64_t oldest_dirty) {
   const Member& member = found.member;
-  if (member.kind == MemberKind::object) return take_object(volume, file, found);
+  if (member.is_object()) return take_object(volume, file, found);
   bool needed = false;
   if (member.kind == MemberKind::deleted) {
     TARN_TRY(needed, needs_removal(member, oldest_dirty));
@@ -59,7 +59,9 @@ Result<void> VolumeMover::take_object(std::uint64_t volume, const base::File& fi
   const Extent from{volume, found.data_offset, found.member.size_bytes, false, false, found.data_offset - found.header_offset};
   std::string key = index_key(found.member.name.bucket, found.member.name.key);
   TARN_TRY(const auto record, context_.index.find(key));
-  if (!record || record->sequence != found.member.sequence || record->extents.size() != 1 || record->extents.front() != from) return {};
+  if (!record || record->sequence != found.member.sequence) return {};
+  const bool here = record->list ? *record->list == from : record->extents.size() == 1 && record->extents.front() == from;
+  if (!here) return {};
   buffer_.resize(found.member.size_bytes);
   const auto got = file.read_at(found.data_offset, buffer_);
   if (!got || *got < buffer_.size() || base::xxh3_128(buffer_) != found.member.checksum) {

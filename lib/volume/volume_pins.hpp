@@ -1,4 +1,5 @@
-// volume_pins.hpp - who holds places in volumes without having the files open, and the unlinking that waits for them.
+// volume_pins.hpp - who holds places in volumes without having the files open, and the unlinking that waits for them: a pin holds
+// all volumes, and stops compaction; a hold is for those of one object.
 // Level 2 (volume). Any thread.
 //
 //   pin -> look places up -> read them, whenever -> let go: what was to be unlinked meanwhile goes now
@@ -10,6 +11,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <vector>
 
 namespace tarn::volume {
 
@@ -26,7 +28,9 @@ class VolumePins {
 
   /// While one lives, no volume is unlinked. @cost waits for an unlink that is under way.
   [[nodiscard]] VolumePin pin();
-  /// Now, or when the last pin goes.
+  /// While it lives, these volumes are not unlinked. Nothing is said of what was unlinked before: look the object up again.
+  [[nodiscard]] VolumePin hold(std::vector<std::uint64_t> volumes);
+  /// Now, or when the last that holds it goes.
   void unlink(std::uint64_t volume);
   [[nodiscard]] bool pinned() const;
 

@@ -1,0 +1,82 @@
+#include "object/upload_keys.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <cstdio>
+#include <tuple>
+
+#include "base/error.hpp"
+
+namespace tarn::object {
+
+namespace {
+
+/// Visits the objects of one of Tarn's own buckets whose keys begin with `prefix`.
+template <class Visit>
+Result<void> scan_own(volume::Disk& disk, std::string_view bucket, std::string_view prefix, const Visit& visit) {
+  const std::string begin = volume::index_key(bucket, prefix);
+  bool damaged = false;
+  TARN_CHECK(disk.scan(begin, [&](std::string_view joined, std::span<const std::byte> value) {
+    if (joined.substr(0, begin.size()) != begin) return volume::ScanStep{volume::ScanStep::stop, {}};
+    auto record = volume::decode_record(value);
+    damaged |= !record;
+    if (record) visit(volume::object_key(joined), std::move(*record));
+    return volume::ScanStep{};
+  }));
+  if (damaged) return fail(ErrorCode::corrupt, disk.path() + ": an entry of the index is damaged; tarn check --rebuild makes it anew");
+  return {};
+}
+
+}  // namespace
+
+ObjectName upload_name(std::string_view id, const ObjectName& name) {
+  return {std::string(kUploadsBucket), std::string(id) + "/" + name.bucket + "/" + name.key};
+}
+
+ObjectName part_name(std::string_view id, std::uint32_t number) {
+  char digits[16];
+  std::snprintf(digits, sizeof(digits), "/%05u", number);
+  return {std::string(kPartsBucket), std::string(id) + digits};
+}
+
+std::string_view upload_id_of(std::string_view key) noexcept {
+  return key.substr(0, key.find('/'));
+}
+
+std::optional<std::uint32_t> part_number_of(std::string_view key) noexcept {
+  const std::size_t slash = key.find('/');
+  if (slash == std::string_view::npos) return std::nullopt;
+  const std::string_view digits = key.substr(slash + 1);
+  std::uint32_t number = 0;
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), number);
+  if (error != std::errc() || end != digits.data() + digits.size()) return std::nullopt;
+  return number;
+}
+
+std::optional<ObjectName> object_of_upload(std::string_view key) {
+  const std::size_t first = key.find('/');
+  const std::size_t second = first == std::string_view::npos ? first : key.find('/', first + 1);
+  if (second == std::string_view::npos) return std::nullopt;
+  return ObjectName{std::string(key.substr(first + 1, second - first - 1)), std::string(key.substr(second + 1))};
+}
+
+Result<std::vector<UploadInfo>> uploads_on(volume::Disk& disk, std::string_view bucket) {
+  std::vector<UploadInfo> uploads;
+  TARN_CHECK(scan_own(disk, kUploadsBucket, {}, [&](std::string_view key, volume::Record record) {
+    auto name = object_of_upload(key);
+    if (!name || (!bucket.empty() && name->bucket != bucket)) return;
+    uploads.push_back({std::string(upload_id_of(key)), std::move(*name), record.modified_ns, {record.content_type, record.user_metadata}});
+  }));
+  std::sort(uploads.begin(), uploads.end(), [](const auto& a, const auto& b) { return std::tie(a.name, a.id) < std::tie(b.name, b.id); });
+  return uploads;
+}
+
+Result<std::vector<StoredPart>> parts_on(volume::Disk& disk, std::string_view id) {
+  std::vector<StoredPart> parts;
+  const std::string prefix = id.empty() ? std::string() : std::string(id) + "/";
+  TARN_CHECK(scan_own(disk, kPartsBucket, prefix,
+                      [&](std::string_view key, volume::Record record) { parts.emplace_back(std::string(key), std::move(record)); }));
+  return parts;
+}
+
+}  // namespace tarn::object
