@@ -36,7 +36,8 @@ inline constexpr std::uint64_t kVolumesPerDiskMin = 64;      ///< of a small dis
 inline constexpr std::uint64_t kSmallVolumeBytes = 2 * MiB;  ///< but not smaller than this
 inline constexpr std::uint64_t kQuotaBytesMin = 16 * MiB;    ///< of a disk: less does not even hold an index for long
 inline constexpr std::size_t kIndexMapBytes = 64 * GiB;      ///< address space of one LMDB, not memory
-inline constexpr std::size_t kIndexBatchRecordsMax = 8192;   ///< pending records that make a writer wait
+inline constexpr std::uint64_t kCheckTableBytesMax = 256 * MiB;  ///< memory of a check for what the index says: 16 million objects
+inline constexpr std::size_t kIndexBatchRecordsMax = 8192;       ///< pending records that make a writer wait
 inline constexpr std::chrono::milliseconds kIndexCommitInterval{20};
 inline constexpr std::chrono::seconds kSuspectTime{60};  ///< without a failed write before a disk is trusted again
 

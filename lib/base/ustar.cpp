@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cstring>
 
 namespace tarn::base::ustar {
 
@@ -23,11 +24,19 @@ std::optional<std::uint64_t> base_256(std::string_view raw) noexcept {
   return value;
 }
 
-/// The sum of all bytes with blanks in the checksum's field.
+/// The sum of all bytes with blanks in the checksum's field. Eight bytes at a time, as four sums of 16 bits: each is at most
+/// 64 * 2 * 255.
 std::uint64_t sum_of(ConstBlock block) noexcept {
-  std::uint64_t sum = kChecksum.length * ' ';
-  for (std::size_t i = 0; i < kBlockBytes; ++i)
-    if (i < kChecksum.offset || i >= kChecksum.offset + kChecksum.length) sum += static_cast<unsigned char>(block[i]);
+  constexpr std::uint64_t kLow = 0x00ff00ff00ff00ff;
+  static_assert(kBlockBytes / 8 * 2 * 255 <= 0xffff);
+  std::uint64_t sums = 0;
+  for (std::size_t i = 0; i < kBlockBytes; i += 8) {
+    std::uint64_t word = 0;
+    std::memcpy(&word, block.data() + i, 8);
+    sums += (word & kLow) + (word >> 8 & kLow);
+  }
+  std::uint64_t sum = (sums & 0xffff) + (sums >> 16 & 0xffff) + (sums >> 32 & 0xffff) + (sums >> 48) + kChecksum.length * ' ';
+  for (const char c : chars_of(block, kChecksum)) sum -= static_cast<unsigned char>(c);
   return sum;
 }
 

@@ -38,14 +38,19 @@ Uuid Uuid::random() {
 }
 
 std::string Uuid::to_string() const {
-  std::string text;
-  text.reserve(36);
+  const Text chars = text();
+  return {chars.begin(), chars.end()};
+}
+
+Uuid::Text Uuid::text() const noexcept {
+  Text chars;
+  std::size_t at = 0;
   for (const std::uint8_t byte : bytes) {
-    if (is_dash_position(text.size())) text.push_back('-');
-    text.push_back(kDigits[byte >> 4]);
-    text.push_back(kDigits[byte & 15]);
+    if (is_dash_position(at)) chars[at++] = '-';
+    chars[at++] = kDigits[byte >> 4];
+    chars[at++] = kDigits[byte & 15];
   }
-  return text;
+  return chars;
 }
 
 std::optional<Uuid> Uuid::parse(std::string_view text) noexcept {

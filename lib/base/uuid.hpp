@@ -18,6 +18,8 @@ struct Uuid {
   [[nodiscard]] static Uuid random();
   /// "01234567-89ab-4cde-8f01-23456789abcd"
   [[nodiscard]] std::string to_string() const;
+  using Text = std::array<char, 36>;
+  [[nodiscard]] Text text() const noexcept;  ///< the same without an allocation
   [[nodiscard]] static std::optional<Uuid> parse(std::string_view text) noexcept;
   [[nodiscard]] bool is_nil() const noexcept { return *this == Uuid{}; }
 

@@ -12,6 +12,7 @@
 
 #include "base/error.hpp"
 #include "base/rate_limit.hpp"
+#include "object/check_table.hpp"
 #include "object/check_volume.hpp"
 #include "object/quarantine.hpp"
 #include "object/reader.hpp"
@@ -40,9 +41,10 @@ class Check {
     report_.objects = counters.objects;
     report_.object_bytes = counters.object_bytes;
     TARN_TRY(const auto volumes, list_volumes());
+    TARN_TRY(const auto table, CheckTable::make(disk_, options_.table_bytes_max));
     SeenSequences seen(counters.sequence);
-    TARN_CHECK(check_volumes(volumes, seen));
-    TARN_CHECK(check_index(seen));
+    TARN_CHECK(check_volumes(volumes, seen, table ? &*table : nullptr));
+    if (!table || seen.count() < table->size()) TARN_CHECK(check_index(seen));
     if (options_.quarantine) quarantine_damaged();
     return std::move(report_);
   }
@@ -69,11 +71,11 @@ class Check {
   }
 
   /// The largest first, so that the threads end together; what they find is told in the order of the volumes.
-  Result<void> check_volumes(std::vector<Volume> volumes, SeenSequences& seen) {
+  Result<void> check_volumes(std::vector<Volume> volumes, SeenSequences& seen, const CheckTable* table) {
     std::vector<Volume*> order;
     for (auto& one : volumes) order.push_back(&one);
     std::stable_sort(order.begin(), order.end(), [](const Volume* a, const Volume* b) { return a->size_bytes > b->size_bytes; });
-    const CheckShared shared{fs_, disk_, seen, [this](std::uint64_t bytes) { advance(bytes); }};
+    const CheckShared shared{fs_, disk_, seen, table, [this](std::uint64_t bytes) { advance(bytes); }};
     std::atomic<std::size_t> next{0};
     const auto work = [&] {
       for (std::size_t i = next.fetch_add(1); i < order.size(); i = next.fetch_add(1)) {

@@ -10,6 +10,7 @@
 #include <tarn/result.hpp>
 
 #include "base/file.hpp"
+#include "base/limits.hpp"
 
 namespace tarn::object {
 
@@ -17,6 +18,8 @@ struct CheckOptions {
   bool rebuild = false;           ///< make the index anew from the volumes first
   bool quarantine = false;        ///< take out damaged objects, write those anew whose bytes are intact (quarantine.hpp)
   std::uint64_t bytes_per_s = 0;  ///< read at most so many; 0: as fast as it goes
+  /// Of memory for a table of the index (check_table.hpp); a larger index is asked for each object, which takes longer.
+  std::uint64_t table_bytes_max = limits::kCheckTableBytesMax;
 };
 
 /// An object whose current version cannot be trusted or would not survive a rebuild.
@@ -54,7 +57,8 @@ struct CheckProgress {
 /// open() changes too (a torn tail is cut, the index catches up), unless options ask for it.
 /// @param progress  called by one thread at a time, which may be another than the caller's.
 /// @errors busy (in use), invalid (not a disk), denied, io. Damage is no error, nor is data that cannot be read: they are in the report.
-/// @cost   reads the whole disk once, with two threads; memory: one bit for each sequence number ever used.
+/// @cost   reads the whole disk once, with two threads; memory: 16 bytes an object and one bit for each sequence
+///         number ever used.
 [[nodiscard]] Result<CheckReport> check_disk(const std::string& directory, const CheckOptions& options,
                                              const std::function<void(const CheckProgress&)>& progress = {},
                                              base::FileSystem& fs = base::posix_file_system());

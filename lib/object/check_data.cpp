@@ -1,6 +1,7 @@
 #include "object/check_data.hpp"
 
 #include <algorithm>
+#include <optional>
 #include <span>
 
 #include "base/error.hpp"
@@ -27,7 +28,9 @@ class DataPass {
         size_bytes_(found.member.size_bytes),
         table_(volume::table_place(found.data_offset, size_bytes_)),
         with_table_(with_table),
-        advance_(advance) {}
+        advance_(advance) {
+    if (with_table) table_sum_.emplace();
+  }
 
   Result<DataCheck> run() {
     if (size_bytes_ <= kWholeBytesMax && !with_table_) {
@@ -43,7 +46,7 @@ class DataPass {
     TARN_TRY(out_.padding_is_zero, is_zero(found_.data_offset + size_bytes_, found_.end_offset));
     if (with_table_) {
       TARN_TRY(out_.table_padding_is_zero, is_zero(table_.offset + table_.size_bytes, table_.end_offset));
-      out_.table_checksum = table_sum_.digest();
+      out_.table_checksum = table_sum_->digest();
     }
     return std::move(out_);
   }
@@ -88,7 +91,7 @@ class DataPass {
       table_piece_.resize(static_cast<std::size_t>(std::min<std::uint64_t>(left, kBlockBytes)));
       TARN_TRY(const std::size_t got, file_.read_at(table_.offset + table_read_, table_piece_));
       if (got < table_piece_.size()) return fail(too_short());
-      table_sum_.update(table_piece_);
+      table_sum_->update(table_piece_);
       table_read_ += got;
       table_at_ = 0;
     }
@@ -115,9 +118,9 @@ class DataPass {
   const bool with_table_;
   const std::function<void(std::uint64_t)>& advance_;
   std::vector<std::byte> table_piece_;
-  std::size_t table_at_ = 0;      // in the piece
-  std::uint64_t table_read_ = 0;  // of the table
-  base::ChecksumStream table_sum_;
+  std::size_t table_at_ = 0;                       // in the piece
+  std::uint64_t table_read_ = 0;                   // of the table
+  std::optional<base::ChecksumStream> table_sum_;  // with a table
   DataCheck out_;
 };
 

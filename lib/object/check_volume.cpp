@@ -50,6 +50,12 @@ class VolumeCheck {
     bool current = false;
   };
 
+  static DamagedObject object_of(const ScannedMember& found, std::string reason) {
+    DamagedObject object{found.member.name.bucket, found.member.name.key, std::move(reason), false};
+    object.sequence = found.member.sequence;
+    return object;
+  }
+
   void trouble(const std::string& what) { out_.troubles.push_back(path_ + ": " + what); }
   [[nodiscard]] std::string at_byte(std::uint64_t offset) const { return path_ + " at byte " + std::to_string(offset); }
 
@@ -57,38 +63,57 @@ class VolumeCheck {
     ++out_.members;
     shared_.advance(found.data_offset - found.header_offset);
     if (found.member.kind == MemberKind::blocks) return check_table(found);
+    auto known = CheckTable::Answer::absent;
     std::optional<Record> record;
-    if (found.member.kind == MemberKind::object) {
+    if (found.member.kind == MemberKind::object) known = ask_table(found);
+    if (known == CheckTable::Answer::other) {
       TARN_TRY(record, shared_.disk.find(found.member.name.bucket, found.member.name.key));
     }
-    const bool version = record && record->sequence == found.member.sequence;
-    const bool current = version && lies_here(*record, found);
+    const bool same = known == CheckTable::Answer::same;
+    const bool version = same || (record && record->sequence == found.member.sequence);
+    const bool current = same || (version && lies_here(*record, found));
     if (version && !current) out_.copies.push_back(found.member.sequence);
     const bool bucket_note = found.member.kind == MemberKind::bucket_created || found.member.kind == MemberKind::bucket_removed;
     if (!current && !bucket_note) out_.stale_bytes += found.end_offset - found.header_offset;
     if (current) seen_.push_back(found.member.sequence);
-    DamagedObject object{found.member.name.bucket, found.member.name.key, {}, false};
-    object.sequence = found.member.sequence;
     const bool with_table = found.member.solo && found.member.kind == MemberKind::object && (!current || has_table(*record));
     const auto data = check_data(window_, found, with_table, shared_.advance);
     if (!data) {
-      object.reason = data.error().message;
-      blame(std::move(object), current);
+      blame(object_of(found, data.error().message), current);
       return {};
     }
     if (!data->padding_is_zero) trouble("at byte " + std::to_string(found.data_offset) + ": the padding behind this member's data is damaged");
     const bool good = found.member.kind != MemberKind::object || data->matches;
     if (!good) {
-      object.reason = at_byte(found.data_offset) + ": its bytes do not match their checksum" + (data->bad.empty() ? "" : ": " + describe(*data));
-      blame(std::move(object), current);
-    } else if (current && !agrees(*record, found)) {
+      const std::string where = data->bad.empty() ? "" : ": " + describe(*data);
+      blame(object_of(found, at_byte(found.data_offset) + ": its bytes do not match their checksum" + where), current);
+    } else if (current && !same && !agrees(*record, found)) {
+      DamagedObject object = object_of(found, at_byte(found.data_offset) + ": index and volume disagree; rebuild the index");
       object.index_only = true;
-      object.reason = at_byte(found.data_offset) + ": index and volume disagree; rebuild the index";
       blame(std::move(object), current);
     } else if (with_table) {
-      open_ = OpenSolo{std::move(object), found.end_offset, *data, current};
+      open_ = OpenSolo{object_of(found, {}), found.end_offset, *data, current};
     }
     return {};
+  }
+
+  /// For objects in volumes of their own it is not worth it: nor does the table know of their block hashes.
+  CheckTable::Answer ask_table(const ScannedMember& found) {
+    if (shared_.table == nullptr || found.member.solo) return CheckTable::Answer::other;
+    const volume::Member& member = found.member;
+    expected_.sequence = member.sequence;
+    expected_.size_bytes = member.size_bytes;
+    expected_.checksum = member.checksum;
+    expected_.modified_ns = member.modified_ns;
+    expected_.content_type = member.content_type;
+    expected_.user_metadata = member.user_metadata;
+    expected_.extents.assign(1, extent_of(found));
+    key_.assign(member.name.bucket).append(1, '\0').append(member.name.key);
+    return shared_.table->compare(key_, expected_, table_hint_);
+  }
+
+  [[nodiscard]] volume::Extent extent_of(const ScannedMember& found) const {
+    return {volume_, found.data_offset, found.member.size_bytes, found.member.solo, found.member.solo, found.data_offset - found.header_offset};
   }
 
   static bool has_table(const Record& record) {
@@ -132,7 +157,7 @@ class VolumeCheck {
     if (record.size_bytes != member.size_bytes || record.checksum != member.checksum || record.modified_ns != member.modified_ns ||
         record.content_type != member.content_type || record.user_metadata != member.user_metadata)
       return false;
-    volume::Extent wanted{volume_, found.data_offset, member.size_bytes, member.solo, member.solo, found.data_offset - found.header_offset};
+    volume::Extent wanted = extent_of(found);
     if (!record.extents.front().blocks) wanted.blocks = false;  // its table was lost with the machine's power
     return record.extents.front() == wanted;
   }
@@ -143,6 +168,9 @@ class VolumeCheck {
   const std::string path_;
   std::optional<OpenSolo> open_;
   std::vector<std::uint64_t> seen_;
+  std::size_t table_hint_ = 0;
+  Record expected_;  // these two keep their memory from member to member
+  std::string key_;
   VolumeFindings out_;
 };
 

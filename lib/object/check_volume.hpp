@@ -12,6 +12,7 @@
 
 #include "base/file.hpp"
 #include "object/check.hpp"
+#include "object/check_table.hpp"
 #include "volume/disk.hpp"
 
 namespace tarn::object {
@@ -22,15 +23,20 @@ class SeenSequences {
   explicit SeenSequences(std::uint64_t last) : seen_(last + 1) {}
   void add(const std::vector<std::uint64_t>& sequences) {
     const std::lock_guard lock(mutex_);
-    for (const std::uint64_t sequence : sequences)
-      if (sequence < seen_.size()) seen_[sequence] = true;
+    for (const std::uint64_t sequence : sequences) {
+      if (sequence >= seen_.size() || seen_[sequence]) continue;
+      seen_[sequence] = true;
+      ++count_;
+    }
   }
-  /// Once nobody adds any more.
+  /// Both once nobody adds any more.
   [[nodiscard]] bool has(std::uint64_t sequence) const { return sequence < seen_.size() && seen_[sequence]; }
+  [[nodiscard]] std::size_t count() const { return count_; }
 
  private:
-  std::mutex mutex_;  // guards seen_
+  std::mutex mutex_;  // guards the rest
   std::vector<bool> seen_;
+  std::size_t count_ = 0;
 };
 
 /// What all volumes' checks share.
@@ -38,6 +44,7 @@ struct CheckShared {
   base::FileSystem& fs;
   const volume::Disk& disk;
   SeenSequences& seen;
+  const CheckTable* table;                     ///< nullptr: every object is looked up
   std::function<void(std::uint64_t)> advance;  ///< bytes that are looked at now; any thread; may wait
 };
 

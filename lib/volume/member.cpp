@@ -1,8 +1,8 @@
 #include "volume/member.hpp"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
-#include <cstdio>
 #include <cstring>
 
 #include "base/assert.hpp"
@@ -21,11 +21,34 @@ constexpr std::size_t kPathComponentBytesMax = 240;  // file systems allow 255
 
 constexpr std::string_view kOperations[] = {"", "delete", "bucket-create", "bucket-remove", "blocks", "assembled"};  // by MemberKind
 
-std::string pax_block_name(const Place& place, bool solo) {
-  char number[24];
-  std::snprintf(number, sizeof(number), "/%08llu", static_cast<unsigned long long>(place.volume));
-  return "PaxHeaders/" + place.disk.to_string() + number + (solo ? std::string(kSolo) : "");
-}
+/// "PaxHeaders/<disk>/<volume>" and, of a solo volume, "/solo"; without an allocation: it is wanted for each member that is read.
+class PaxBlockName {
+ public:
+  explicit PaxBlockName(const Place& place) noexcept {
+    append(kPaxHeaders);
+    const auto disk = place.disk.text();
+    append({disk.data(), disk.size()});
+    append("/");
+    std::array<char, 20> digits;
+    const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), place.volume).ptr;
+    const std::string_view number(digits.data(), static_cast<std::size_t>(end - digits.data()));
+    append(std::string_view("00000000").substr(std::min<std::size_t>(8, number.size())));
+    append(number);
+    shared_bytes_ = size_;
+    append(kSolo);
+  }
+  [[nodiscard]] std::string_view of_shared() const noexcept { return {chars_.data(), shared_bytes_}; }
+  [[nodiscard]] std::string_view of_solo() const noexcept { return {chars_.data(), size_}; }
+
+ private:
+  static constexpr std::string_view kPaxHeaders = "PaxHeaders/";
+  void append(std::string_view text) noexcept {
+    std::copy(text.begin(), text.end(), chars_.begin() + static_cast<std::ptrdiff_t>(size_));
+    size_ += text.size();
+  }
+  std::array<char, kPaxHeaders.size() + base::Uuid::Text().size() + 1 + 20 + kSolo.size()> chars_;
+  std::size_t size_ = 0, shared_bytes_ = 0;
+};
 
 void append_xattr(std::string& records, std::string_view name, std::string_view value) {
   std::string keyword;
@@ -74,10 +97,23 @@ std::uint64_t header_hash(std::span<const std::byte> header, const Place& place)
   return base::xxh3_64(header, place.offset);
 }
 
-std::string hash_digits(std::uint64_t hash) {
-  char text[kHashDigits + 1];
-  std::snprintf(text, sizeof(text), "%016llx", static_cast<unsigned long long>(hash));
-  return text;
+using HashDigits = std::array<char, kHashDigits>;
+
+HashDigits hash_digits(std::uint64_t hash) noexcept {
+  HashDigits digits;
+  for (std::size_t i = kHashDigits; i-- > 0; hash >>= 4) digits[i] = "0123456789abcdef"[hash & 15];
+  return digits;
+}
+
+/// @param digits  where they stand in the header.
+bool hash_is_right(std::span<const std::byte> header, const Place& place, std::string_view digits) {
+  std::array<std::byte, 4 * tar::kBlockBytes> usual;
+  std::vector<std::byte> longer(header.size() > usual.size() ? header.size() : 0);
+  const std::span<std::byte> copy = longer.empty() ? std::span(usual).first(header.size()) : std::span(longer);
+  std::copy(header.begin(), header.end(), copy.begin());
+  std::memset(copy.data() + (digits.data() - reinterpret_cast<const char*>(header.data())), '0', kHashDigits);
+  const HashDigits wanted = hash_digits(header_hash(copy, place));
+  return std::equal(wanted.begin(), wanted.end(), digits.begin(), digits.end());
 }
 
 /// No escaped component begins with a '%' that the key had, so what begins with "%2" or "%+" is ours.
@@ -197,12 +233,13 @@ std::vector<std::byte> encode_header(const Member& member, const Place& place, s
   const std::size_t records_padded = tar::padded(records.size());
   std::vector<std::byte> header(2 * tar::kBlockBytes + records_padded);
   const std::int64_t mtime_s = member.modified_ns / 1'000'000'000;
-  tar::encode_ustar({pax_block_name(place, member.solo), records.size(), mtime_s, tar::kPaxRecords},
+  const PaxBlockName name(place);
+  tar::encode_ustar({member.solo ? name.of_solo() : name.of_shared(), records.size(), mtime_s, tar::kPaxRecords},
                     std::span<std::byte, tar::kBlockBytes>(header.data(), tar::kBlockBytes));
   std::memcpy(header.data() + tar::kBlockBytes, records.data(), records.size());
   tar::encode_ustar({path, member.size_bytes, mtime_s, tar::kRegularFile},
                     std::span<std::byte, tar::kBlockBytes>(header.data() + tar::kBlockBytes + records_padded, tar::kBlockBytes));
-  const std::string digits = hash_digits(header_hash(header, place));
+  const HashDigits digits = hash_digits(header_hash(header, place));
   std::memcpy(header.data() + hash_at, digits.data(), digits.size());
   return header;
 }
@@ -221,16 +258,17 @@ std::size_t solo_data_offset(const Member& member) {
 std::optional<std::size_t> header_length(std::span<const std::byte, tar::kBlockBytes> first, const Place& place) {
   const auto block = tar::decode_ustar(first);
   if (!block || block->type != tar::kPaxRecords) return std::nullopt;
-  const std::string expected = pax_block_name(place, false);
-  if (block->name.substr(0, expected.size()) != expected) return std::nullopt;
+  const PaxBlockName expected(place);
+  if (block->name.substr(0, expected.of_shared().size()) != expected.of_shared()) return std::nullopt;
   if (block->size_bytes == 0 || block->size_bytes > kHeaderBytesMax) return std::nullopt;
   return 2 * tar::kBlockBytes + tar::padded(block->size_bytes);
 }
 
 bool begins_like_header(std::span<const std::byte> bytes, const Place& place) {
-  const std::string expected = pax_block_name(place, false);
+  const PaxBlockName name(place);
+  const std::string_view expected = name.of_shared();
   const std::string_view begin(reinterpret_cast<const char*>(bytes.data()), std::min(bytes.size(), expected.size()));
-  return begin == std::string_view(expected).substr(0, begin.size());
+  return begin == expected.substr(0, begin.size());
 }
 
 std::optional<Member> decode_header(std::span<const std::byte> header, const Place& place) {
@@ -256,12 +294,10 @@ std::optional<Member> decode_header(std::span<const std::byte> header, const Pla
   if (member.kind == MemberKind::deleted && !seen.has_newest) member.newest_volume = UINT64_MAX;
   if ((member.is_bucket_note() || blocks) != member.name.key.empty()) return std::nullopt;
 
-  std::vector<std::byte> copy(header.begin(), header.end());
-  std::memset(copy.data() + (seen.hash.data() - reinterpret_cast<const char*>(header.data())), '0', kHashDigits);
-  if (hash_digits(header_hash(copy, place)) != seen.hash) return std::nullopt;
-  const std::string expected = pax_block_name(place, true);
-  member.solo = first->name == expected;
-  if (!member.solo && first->name != expected.substr(0, expected.size() - kSolo.size())) return std::nullopt;
+  if (!hash_is_right(header, place, seen.hash)) return std::nullopt;
+  const PaxBlockName expected(place);
+  member.solo = first->name == expected.of_solo();
+  if (!member.solo && first->name != expected.of_shared()) return std::nullopt;
   return member;
 }
 

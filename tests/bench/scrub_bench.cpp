@@ -1,6 +1,6 @@
 // scrub_bench.cpp - `tarn check` of a disk against `cat` of the same volumes, in turn, warm page cache.
 //
-//   scrub_bench [--rounds N] [--mib N] [--dir D]
+//   scrub_bench [--rounds N] [--mib N] [--dir D] [--object BYTES]
 #include <unistd.h>
 
 #include <algorithm>
@@ -83,17 +83,19 @@ int main(int argc, char** argv) {
   int rounds = 7;
   std::size_t mib = 1024;
   std::string base = "/tmp";
+  std::vector<std::size_t> sizes = {10UL << 10, 100UL << 10, 4UL << 20, 64UL << 20};
   for (int i = 1; i + 1 < argc; i += 2) {
     const std::string_view option = argv[i];
     if (option == "--rounds") rounds = std::atoi(argv[i + 1]);
     if (option == "--mib") mib = std::strtoull(argv[i + 1], nullptr, 10);
+    if (option == "--object") sizes = {std::strtoull(argv[i + 1], nullptr, 10)};
     if (option == "--dir") base = argv[i + 1];
   }
   std::string directory = base + "/scrub-bench-XXXXXX";
   if (::mkdtemp(directory.data()) == nullptr) stop("cannot make " + directory);
   std::printf("%zu MiB, %d rounds; ratio = time of cat / time of check_disk\n\n", mib, rounds);
   std::printf("| object bytes | %6s | %6s | %6s | %6s |\n|---|---|---|---|---|\n", "min", "median", "max", "GB/s");
-  for (const std::size_t size : {10UL << 10, 100UL << 10, 4UL << 20, 64UL << 20}) measure(directory, size, mib << 20, rounds);
+  for (const std::size_t size : sizes) measure(directory, size, mib << 20, rounds);
   std::filesystem::remove_all(directory);
   return 0;
 }
