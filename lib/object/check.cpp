@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <exception>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -11,7 +12,7 @@
 #include <utility>
 
 #include "base/error.hpp"
-#include "base/rate_limit.hpp"
+#include "base/rated_file_system.hpp"
 #include "object/check_table.hpp"
 #include "object/check_volume.hpp"
 #include "object/quarantine.hpp"
@@ -31,7 +32,7 @@ constexpr std::uint64_t kProgressBytes = 16 << 20;  // between two calls
 class Check {
  public:
   Check(base::FileSystem& fs, volume::Disk& disk, const CheckOptions& options, const std::function<void(const CheckProgress&)>& progress)
-      : fs_(fs), disk_(disk), options_(options), progress_(progress), rate_(options.bytes_per_s) {}
+      : fs_(fs), disk_(disk), options_(options), progress_(progress) {}
 
   Result<CheckReport> run() {
     report_.directory = disk_.path();
@@ -45,6 +46,7 @@ class Check {
     SeenSequences seen(counters.sequence);
     TARN_CHECK(check_volumes(volumes, seen, table ? &*table : nullptr));
     if (!table || seen.count() < table->size()) TARN_CHECK(check_index(seen));
+    tell_unread();
     if (options_.quarantine) quarantine_damaged();
     return std::move(report_);
   }
@@ -56,13 +58,19 @@ class Check {
     Result<VolumeFindings> findings;
   };
 
+  struct Unread {
+    std::string why;
+    std::uint64_t objects = 0;  // current ones that have not been looked at
+  };
+
   Result<std::vector<Volume>> list_volumes() {
     TARN_TRY(const auto names, fs_.list(disk_.path() + "/volumes"));
     std::vector<Volume> volumes;
     for (const auto& name : names) {
       if (volume::volume_number(name) == UINT64_MAX) continue;
-      TARN_TRY(const auto file, fs_.open(disk_.path() + "/volumes/" + name, base::OpenMode::read));
-      TARN_TRY(const auto size_bytes, file->size());
+      const auto file = fs_.open(disk_.path() + "/volumes/" + name, base::OpenMode::read);
+      if (!file && file.error().code != ErrorCode::io) return fail(file.error());
+      const std::uint64_t size_bytes = file ? (*file)->size().value_or(0) : 0;  // what is wrong with it is told when it is checked
       report_.volume_bytes += size_bytes;
       volumes.push_back({volume::volume_number(name), size_bytes, VolumeFindings()});
     }
@@ -97,10 +105,11 @@ class Check {
 
   Result<void> take(Volume& one) {
     if (!one.findings && one.findings.error().code != ErrorCode::io) return fail(std::move(one.findings).error());
-    if (!one.findings) {
-      trouble(one.findings.error().message);  // the rest of the disk can be checked
+    if (!one.findings) {  // the rest of the disk can be checked
+      unread_[one.number].why = one.findings.error().message;
       return {};
     }
+    if (!one.findings->unread.empty()) unread_[one.number].why = one.findings->unread;
     report_.members += one.findings->members;
     report_.stale_bytes += one.findings->stale_bytes;
     copies_.insert(one.findings->copies.begin(), one.findings->copies.end());
@@ -116,7 +125,6 @@ class Check {
 
   /// Any thread.
   void advance(std::uint64_t bytes) {
-    rate_.take(bytes);
     const std::uint64_t before = done_.fetch_add(bytes);
     if (!progress_ || before / kProgressBytes == (before + bytes) / kProgressBytes) return;
     const std::lock_guard lock(progress_mutex_);
@@ -138,12 +146,29 @@ class Check {
     }));
     if (damaged_entry) trouble(disk_.path() + ": an entry of the index is damaged; rebuild the index");
     for (const auto& [name, record] : unseen) {
+      if (Unread* volume = unread_of(record); volume != nullptr) {
+        ++volume->objects;
+        continue;
+      }
       report_.damaged.push_back(look_at_unseen(name, record));
       if (copies_.count(record.sequence) == 0 || report_.damaged.back().readable) continue;
       report_.damaged.back().index_only = true;
       report_.damaged.back().reason = disk_.path() + ": index and volume disagree; rebuild the index";
     }
     return {};
+  }
+
+  /// A volume of an object's that could not be read to its end: of the object nothing is known then.
+  Unread* unread_of(const Record& record) {
+    for (const auto& extent : record.extents)
+      if (const auto found = unread_.find(extent.volume); found != unread_.end()) return &found->second;
+    return nullptr;
+  }
+
+  void tell_unread() {
+    for (const auto& [volume, unread] : unread_)
+      trouble(volume::volume_file_path(disk_.path(), volume) + ": could not be read to its end (" + unread.why + "); " +
+              std::to_string(unread.objects) + (unread.objects == 1 ? " object in it was" : " objects in it were") + " not looked at");
   }
 
   DamagedObject look_at_unseen(const ObjectName& name, const Record& record) const {
@@ -183,11 +208,11 @@ class Check {
   volume::Disk& disk_;
   const CheckOptions& options_;
   const std::function<void(const CheckProgress&)>& progress_;
-  base::RateLimit rate_;
   CheckReport report_;
-  std::atomic<std::uint64_t> done_{0};  // bytes
-  std::mutex progress_mutex_;           // held while progress_ is called
-  std::set<std::uint64_t> copies_;      // sequences of current versions that were met where the index does not look for them
+  std::atomic<std::uint64_t> done_{0};      // bytes
+  std::mutex progress_mutex_;               // held while progress_ is called
+  std::map<std::uint64_t, Unread> unread_;  // by volume
+  std::set<std::uint64_t> copies_;          // sequences of current versions that were met where the index does not look for them
 };
 
 Result<CheckReport> check_once(const std::string& directory, const CheckOptions& options, const std::function<void(const CheckProgress&)>& progress,
@@ -201,7 +226,9 @@ Result<CheckReport> check_once(const std::string& directory, const CheckOptions&
 }  // namespace
 
 Result<CheckReport> check_disk(const std::string& directory, const CheckOptions& options, const std::function<void(const CheckProgress&)>& progress,
-                               base::FileSystem& fs) {
+                               base::FileSystem& real) {
+  base::RatedFileSystem rated(real, options.bytes_per_s);
+  base::FileSystem& fs = options.bytes_per_s > 0 ? rated : real;
   auto report = check_once(directory, options, progress, fs);
   if (report || options.rebuild || report.error().code != ErrorCode::corrupt) return report;
   CheckOptions anew = options;  // an index whose damage lies where only a change comes by

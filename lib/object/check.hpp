@@ -15,9 +15,10 @@
 namespace tarn::object {
 
 struct CheckOptions {
-  bool rebuild = false;           ///< make the index anew from the volumes first
-  bool quarantine = false;        ///< take out damaged objects, write those anew whose bytes are intact (quarantine.hpp)
-  std::uint64_t bytes_per_s = 0;  ///< read at most so many; 0: as fast as it goes
+  bool rebuild = false;     ///< make the index anew from the volumes first
+  bool quarantine = false;  ///< take out damaged objects, write those anew whose bytes are intact (quarantine.hpp)
+  /// Read and write at most so many, a rebuild and copies included, but for what LMDB does with its file; 0: as fast as it goes.
+  std::uint64_t bytes_per_s = 0;
   /// Of memory for a table of the index (check_table.hpp); a larger index is asked for each object, which takes longer.
   std::uint64_t table_bytes_max = limits::kCheckTableBytesMax;
 };
@@ -56,7 +57,8 @@ struct CheckProgress {
 /// Verifies every member's header, data, block hashes and padding, and that index and volumes agree. Changes nothing but what
 /// open() changes too (a torn tail is cut, the index catches up), unless options ask for it.
 /// @param progress  called by one thread at a time, which may be another than the caller's.
-/// @errors busy (in use), invalid (not a disk), denied, io. Damage is no error, nor is data that cannot be read: they are in the report.
+/// @errors busy (in use), invalid (not a disk), denied, io. Damage is no error, nor is data that cannot be read, nor a volume:
+///         they are in the report.
 /// @cost   reads the whole disk once, with two threads; memory: 16 bytes an object and one bit for each sequence
 ///         number ever used.
 [[nodiscard]] Result<CheckReport> check_disk(const std::string& directory, const CheckOptions& options,

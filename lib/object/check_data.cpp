@@ -43,9 +43,9 @@ class DataPass {
       return std::move(out_);
     }
     TARN_CHECK(read_data());
-    TARN_TRY(out_.padding_is_zero, is_zero(found_.data_offset + size_bytes_, found_.end_offset));
-    if (with_table_) {
-      TARN_TRY(out_.table_padding_is_zero, is_zero(table_.offset + table_.size_bytes, table_.end_offset));
+    out_.padding_is_zero = is_zero(found_.data_offset + size_bytes_, found_.end_offset);
+    if (with_table_ && out_.table_trouble.empty()) {
+      out_.table_padding_is_zero = is_zero(table_.offset + table_.size_bytes, table_.end_offset);
       out_.table_checksum = table_sum_->digest();
     }
     return std::move(out_);
@@ -61,14 +61,23 @@ class DataPass {
       TARN_TRY(const std::size_t got, file_.read_at(found_.data_offset + at, piece));
       if (got < piece.size()) return fail(too_short());
       sum.update(piece);
-      if (with_table_) TARN_CHECK(compare_blocks(at, piece));
+      if (with_table_ && out_.table_trouble.empty()) {
+        if (auto compared = compare_blocks(at, piece); !compared) give_table_up(std::move(compared).error());
+      }
       at += piece.size();
     }
     out_.matches = sum.digest() == found_.member.checksum;
     return {};
   }
 
-  /// `piece` begins with a block.
+  /// The data can be good without it.
+  void give_table_up(Error&& error) {
+    out_.table_trouble = std::move(error.message);
+    out_.bad.clear();
+    out_.bad_blocks = 0;
+  }
+
+  /// `piece` begins with a block. @errors of the table.
   Result<void> compare_blocks(std::uint64_t begin, std::span<const std::byte> piece) {
     for (; !piece.empty(); begin += kBlockBytes) {
       const auto block = piece.first(std::min(piece.size(), kBlockBytes));
@@ -101,11 +110,11 @@ class DataPass {
     return value;
   }
 
-  /// Less than a tar block.
-  Result<bool> is_zero(std::uint64_t begin, std::uint64_t end) {
+  /// Less than a tar block, and nobody's bytes: what cannot be read is not zero.
+  bool is_zero(std::uint64_t begin, std::uint64_t end) {
     std::vector<std::byte> padding(static_cast<std::size_t>(end - begin));
-    TARN_TRY(const std::size_t got, file_.read_at(begin, padding));
-    return got == padding.size() && volume::tar::is_zero(padding);
+    const auto got = file_.read_at(begin, padding);
+    return got && *got == padding.size() && volume::tar::is_zero(padding);
   }
 
   [[nodiscard]] Error too_short() const { return Error(ErrorCode::corrupt, file_.path() + ": ends inside of a member"); }

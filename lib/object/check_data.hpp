@@ -27,11 +27,12 @@ struct DataCheck {
   std::uint64_t bad_blocks = 0;  ///< all of them
   Checksum table_checksum{};     ///< with a table: of its bytes
   bool table_padding_is_zero = false;
+  std::string table_trouble;  ///< why it could not be read to its end; empty: it could. Its blocks were not compared then
 };
 
 /// @param with_table  a table of block hashes lies behind the data.
 /// @param advance     called with the bytes that were read, before they are looked at.
-/// @errors io; corrupt: the file ends too early.
+/// @errors io; corrupt: the file ends too early. Both of the data: a table that cannot be read is no error.
 [[nodiscard]] Result<DataCheck> check_data(volume::FileWindow& window, const volume::ScannedMember& found, bool with_table,
                                            const std::function<void(std::uint64_t)>& advance);
 

@@ -30,13 +30,16 @@ class VolumeCheck {
       : shared_(shared), volume_(volume), window_(file, kWindowBytes), path_(file.path()) {}
 
   Result<VolumeFindings> run() {
-    TARN_TRY(const auto result,
-             volume::scan_volume(window_, shared_.disk.identity().id, volume_, 0, [&](const ScannedMember& found) { return check_member(found); }));
+    const auto scanned =
+        volume::scan_volume(window_, shared_.disk.identity().id, volume_, 0, [&](const ScannedMember& found) { return check_member(found); });
+    if (!scanned && scanned.error().code != ErrorCode::io) return fail(scanned.error());
+    if (!scanned) out_.unread = scanned.error().message;
+    const volume::ScanResult result = scanned ? *scanned : volume::ScanResult();
     for (const auto& damage : result.damages)
       trouble("bytes " + std::to_string(damage.offset) + " to " + std::to_string(damage.offset + damage.length_bytes) +
               " are damaged headers or what belongs to them");
     if (result.torn_bytes > 0) trouble("bytes from " + std::to_string(result.end_offset) + " on are damaged or not Tarn's");
-    if (open_) close_solo("their header is damaged");
+    if (open_) close_solo(!open_->data.table_trouble.empty() ? open_->data.table_trouble : scanned ? "their header is damaged" : out_.unread);
     shared_.seen.add(seen_);
     return std::move(out_);
   }
@@ -130,7 +133,9 @@ class VolumeCheck {
 
   Result<void> check_table(const ScannedMember& found) {
     if (!open_ || open_->table_offset != found.header_offset) return {};
-    if (open_->data.table_checksum != found.member.checksum)
+    if (!open_->data.table_trouble.empty())
+      close_solo(open_->data.table_trouble);
+    else if (open_->data.table_checksum != found.member.checksum)
       close_solo("they do not match their checksum");
     else if (open_->data.bad_blocks > 0)
       close_solo("they are not those of its bytes");

@@ -54,9 +54,10 @@ struct VolumeFindings {
   std::vector<std::uint64_t> copies;  ///< sequences of current versions that the index looks for elsewhere
   std::vector<DamagedObject> damaged;
   std::vector<std::string> troubles;
+  std::string unread;  ///< why the rest of the volume could not be read; empty: it was read to its end
 };
 
-/// @errors io: the volume cannot be opened or its headers not be read, corrupt: the index.
+/// @errors io: the volume cannot be opened; corrupt: the index.
 [[nodiscard]] Result<VolumeFindings> check_volume(const CheckShared& shared, std::uint64_t volume);
 
 }  // namespace tarn::object

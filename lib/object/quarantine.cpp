@@ -11,6 +11,7 @@
 #include "base/text.hpp"
 #include "object/reader.hpp"
 #include "volume/member.hpp"
+#include "volume/scanner.hpp"
 
 namespace tarn::object {
 
@@ -73,19 +74,35 @@ Result<void> for_each_piece(std::span<const FileExtent> extents, Take take) {
   return {};
 }
 
+/// Of a file's first bytes.
+Result<Checksum> read_back(const base::File& file, std::uint64_t size_bytes) {
+  base::drop_cached_pages(file);
+  return volume::checksum_of(file, 0, size_bytes);
+}
+
+/// @errors also io: what can be read of the copy is not what was written.
 Result<void> write_copy(base::File& copy, const volume::Disk& disk, const ObjectName& name, const volume::Record& record,
                         std::span<const FileExtent> extents) {
   const auto header = volume::encode_header(member_of(name, record), volume::Place{disk.identity().id, 0, 0});
   TARN_CHECK(copy.truncate(0));  // of an earlier attempt
   TARN_CHECK(copy.write_at(0, std::span<const std::byte>(header)));
+  base::ChecksumStream sum, data_sum;
+  sum.update(header);
   std::uint64_t at = header.size();
   TARN_CHECK(for_each_piece(extents, [&](std::span<const std::byte> piece) {
     at += piece.size();
+    sum.update(piece);
+    data_sum.update(piece);
     return copy.write_at(at - piece.size(), piece);
   }));
-  const std::uint64_t end = volume::tar::padded(at) + 2 * volume::tar::kBlockBytes;
-  TARN_CHECK(copy.write_at(at, std::span(kZeros).first(end - at)));
-  return copy.sync_data();
+  if (data_sum.digest() == record.checksum) return fail(ErrorCode::busy, name.bucket + "/" + name.key + ": now its bytes match their checksum");
+  const auto rest = std::span(kZeros).first(static_cast<std::size_t>(volume::tar::padded(at) - at) + 2 * volume::tar::kBlockBytes);
+  sum.update(rest);
+  TARN_CHECK(copy.write_at(at, rest));
+  TARN_CHECK(copy.sync_data());
+  TARN_TRY(const auto copied, read_back(copy, at + rest.size()));
+  if (copied != sum.digest()) return fail(ErrorCode::io, copy.path() + ": the copy is not what was written to it");
+  return {};
 }
 
 Result<std::string> copy_out(base::FileSystem& fs, const volume::Disk& disk, const ObjectName& name, const volume::Record& record) {
@@ -95,7 +112,10 @@ Result<std::string> copy_out(base::FileSystem& fs, const volume::Disk& disk, con
   TARN_CHECK(fs.make_directory(directory_of(disk.path())));
   const std::string path = path_of(disk.path(), record.sequence);
   TARN_TRY(const auto copy, fs.open(path, base::OpenMode::create));
-  TARN_CHECK(write_copy(*copy, disk, name, record, *extents));
+  if (auto written = write_copy(*copy, disk, name, record, *extents); !written) {
+    (void)fs.remove(path);
+    return fail(std::move(written).error());
+  }
   TARN_CHECK(fs.sync_directory(directory_of(disk.path())));
   TARN_CHECK(fs.sync_directory(disk.path()));
   return path;

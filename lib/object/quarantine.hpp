@@ -17,9 +17,10 @@ namespace tarn::object {
 
 [[nodiscard]] bool in_quarantine(base::FileSystem& fs, const std::string& directory, std::uint64_t sequence);
 
-/// Copies what can be read of the object's current version out, onto stable storage, and then removes the object.
-/// @return the copy's path; empty: nothing of it was left. @errors io, no_space: the object stays as it is.
-/// @cost   space for a copy of it, and the time to write that.
+/// Copies what can be read of the object's current version out, onto stable storage, reads the copy again, and then removes the object.
+/// @return the copy's path; empty: nothing of it was left. @errors io (the copy is not what was written, too), no_space; busy:
+///         its bytes turn out to be intact. The object stays as it is.
+/// @cost   space for a copy of it, and the time to write and read that.
 [[nodiscard]] Result<std::string> quarantine(base::FileSystem& fs, volume::Disk& disk, const ObjectName& name);
 
 /// Writes an object whose bytes are intact anew, with what belongs to them; its properties and its time stay.

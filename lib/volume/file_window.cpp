@@ -17,8 +17,10 @@ Result<std::span<const std::byte>> FileWindow::at(std::uint64_t offset, std::siz
     if (kept > 0) std::memmove(buffer_.data(), buffer_.data() + (offset - begin_), kept);
     begin_ = offset;
     filled_ = kept;
-    TARN_TRY(const std::size_t got, file_.read_at(offset + kept, std::span(buffer_).subspan(kept, size - kept)));
-    filled_ += got;
+    auto got = file_.read_at(offset + kept, std::span(buffer_).subspan(kept, size - kept));
+    if (!got && size > length) got = file_.read_at(offset + kept, std::span(buffer_).subspan(kept, length - kept));  // it was further on
+    if (!got) return fail(std::move(got).error());
+    filled_ += *got;
   }
   const std::span<const std::byte> all(buffer_.data(), filled_);
   const auto skip = static_cast<std::size_t>(offset - begin_);

@@ -20,7 +20,8 @@ class FileWindow {
   /// `file` must outlive this. @param window_bytes  read at once, at most.
   explicit FileWindow(const base::File& file, std::size_t window_bytes = 64 * limits::KiB) : file_(file), window_bytes_(window_bytes) {}
 
-  /// @return fewer bytes than asked for only at the file's end. Valid until the next call.
+  /// @return fewer bytes than asked for only at the file's end. Valid until the next call. @errors io: of these bytes, not of what
+  ///         follows them.
   [[nodiscard]] Result<std::span<const std::byte>> at(std::uint64_t offset, std::size_t length);
   [[nodiscard]] const base::File& file() const noexcept { return file_; }
 

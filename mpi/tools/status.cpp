@@ -1,4 +1,4 @@
-// status.cpp - `tarn status`: ranks, nodes, disks, fill, objects and health of a running store.
+// status.cpp - `tarn status`: ranks, nodes, disks, fill, objects, buckets and health of a running store.
 // Level 7 (tools).
 #include <cstdio>
 #include <iostream>
@@ -18,7 +18,8 @@ namespace {
 struct StoreState {
   std::shared_ptr<const placement::StoreMap> map;
   StoreStats stats;
-  std::vector<std::string> troubles;  ///< by rank; empty: healthy
+  Result<std::vector<BucketInfo>> buckets;  ///< a store that is not healthy may fail to say
+  std::vector<std::string> troubles;        ///< by rank; empty: healthy
   std::size_t unhealthy = 0;
 };
 
@@ -27,6 +28,7 @@ Result<StoreState> examine(http::Client& client) {
   StoreState state;
   TARN_TRY(state.map, client.map());
   TARN_TRY(state.stats, client.stats());
+  state.buckets = client.buckets();
   state.troubles.resize(state.map->ranks.size());
   TARN_CHECK(run_parallel(state.map->ranks.size(), kJobsDefault, [&](std::size_t i) -> Result<void> {
     const std::string& url = state.map->ranks[i].url;
@@ -46,6 +48,13 @@ void print_json(const StoreState& state) {
   for (std::size_t i = 0; i < state.troubles.size(); ++i)
     if (!state.troubles[i].empty()) troubles.push_back(base::JsonObject{{"rank", i}, {"trouble", state.troubles[i]}});
   json["troubles"] = std::move(troubles);
+  if (state.buckets) {
+    base::JsonArray buckets;
+    for (const BucketInfo& bucket : *state.buckets)
+      buckets.push_back(base::JsonObject{
+          {"bucket", bucket.name}, {"created", base::format_iso_time(bucket.created_ns)}, {"durability", to_string(bucket.durability)}});
+    json["buckets"] = std::move(buckets);
+  }
   std::cout << base::pretty_json(json);
 }
 
@@ -55,6 +64,14 @@ std::string garbage_of(const StoreStats& stats, const placement::Disk& disk) {
   const auto& counts = stats.per_rank[rank].per_disk[disk.index];
   return ", garbage " + base::format_size(counts.garbage_bytes) + ", compaction has moved " + base::format_size(counts.moved_bytes) +
          " and removed " + base::format_size(counts.returned_bytes);
+}
+
+void print_buckets(const Result<std::vector<BucketInfo>>& buckets) {
+  if (!buckets) {
+    std::cout << "buckets: " << buckets.error().message << "\n";
+    return;
+  }
+  for (const BucketInfo& bucket : *buckets) std::cout << "bucket " << bucket.name << ", durability " << to_string(bucket.durability) << "\n";
 }
 
 void print_table(const StoreState& state) {
@@ -79,6 +96,7 @@ void print_table(const StoreState& state) {
   for (const auto& disk : state.map->disks)
     std::cout << "disk " << disk.id.to_string() << " of rank " << disk.rank << ": " << disk.directory << ", weight " << base::format_size(disk.weight)
               << garbage_of(stats, disk) << "\n";
+  print_buckets(state.buckets);
   for (std::size_t i = 0; i < state.troubles.size(); ++i)
     if (!state.troubles[i].empty()) std::cout << "trouble on rank " << i << ": " << state.troubles[i] << "\n";
 }
@@ -89,9 +107,10 @@ Result<int> run_status(const Arguments& arguments) {
   bool json = false;
   std::string endpoint_file;
   CommandLine line("status [--json]",
-                   "Shows ranks, nodes, disks, fill, objects and health of a running store. Exit code 69 when a rank is not healthy.",
+                   "Shows ranks, nodes, disks, fill, objects, buckets and health of a running store. Exit code 69 when a rank is not healthy.",
                    "tarn status\n"
-                   "tarn status --json | jq .objects");
+                   "tarn status --json | jq .objects\n"
+                   "tarn status --json | jq '.buckets[] | select(.durability == \"sync\")'");
   line.options().add_options()("json", po::bool_switch(&json), "as one JSON object");
   add_endpoint_option(line, endpoint_file);
   TARN_TRY(const bool go_on, line.parse(arguments, 0, 0));

@@ -259,6 +259,17 @@ class Listings(StoreTest):
         self.assertEqual(state["object_bytes"], 10 * len("a/1a/2bc/d/3"))
         self.assertEqual(sum(rank["objects"] for rank in state["per_rank"]), 4)
 
+    def test_status_names_the_buckets_and_their_durability(self):
+        self.store.ok("mb", "--durability", "sync", "tarn://kept-safe/")
+        text = self.store.ok("status").decode()
+        state = json.loads(self.store.ok("status", "--json"))
+        listed = json.loads(self.store.ok("ls", "--json"))
+        self.store.ok("rb", "tarn://kept-safe/")
+        self.assertIn("bucket kept-safe, durability sync\n", text)
+        self.assertIn("bucket lists, durability none\n", text)
+        self.assertEqual(state["buckets"], listed)
+        self.assertNotIn("kept-safe", self.store.ok("status").decode())
+
 
 class Access(StoreTest):
     def endpoint_with(self, **changes):

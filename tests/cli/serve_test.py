@@ -412,6 +412,22 @@ class Check(TemporaryTest):
         (self.work / "other" / "file").write_bytes(b"")
         self.check_fails(run("check", self.work / "other"), INVALID, "other")
 
+    def test_a_directory_that_cannot_be_checked_leaves_the_reports_of_the_others(self):
+        store, bodies = self.fill()
+        self.assertEqual(store.stop(), OK)
+        directories = [self.disks()[0], self.work / "missing", *self.disks()[1:]]
+        done = run("check", "--json", *directories)
+        self.check_fails(done, NOT_FOUND, f"1 of {RANKS + 1} disks not checked", "missing")
+        reports = json.loads(done.stdout)
+        self.assertEqual([report["directory"] for report in reports], [str(directory) for directory in directories])
+        self.assertEqual([report["healthy"] for report in reports], [True, False] + [True] * (RANKS - 1))
+        self.assertIn("missing", reports[1]["error"])
+        self.assertEqual(sum(report.get("objects", 0) for report in reports), len(bodies))
+        done = run("check", *directories)
+        self.check_fails(done, NOT_FOUND, f"1 of {RANKS + 1} disks not checked")
+        self.assertEqual(done.stdout.decode().count(": healthy"), RANKS)
+        self.assertIn("missing: not checked: ", done.stdout.decode())
+
 
 class Doctor(TemporaryTest):
     def test_under_mpirun(self):

@@ -7,6 +7,7 @@
 
 #include "object/check.hpp"
 #include "store_fixture.hpp"
+#include "support/forwarding_file_system.hpp"
 
 using namespace tarn;
 using namespace tarn::object;
@@ -24,6 +25,33 @@ Place place_of(const LocalStore& store, const std::string& disk, const std::stri
   const auto found = store.find(0, {"bucket", key});
   REQUIRE(found);
   return {volume_path(disk, found->extents.front().volume), found->extents.front().offset, found->sequence};
+}
+
+/// Writes something else than it is given into what lies in quarantine.
+class LyingFileSystem final : public ForwardingFileSystem {
+ public:
+  Result<std::unique_ptr<base::File>> open(const std::string& path, base::OpenMode mode, mode_t permissions) override {
+    auto file = ForwardingFileSystem::open(path, mode, permissions);
+    if (!file || path.find("/quarantine/") == std::string::npos) return file;
+    return std::make_unique<File>(std::move(*file));
+  }
+
+ private:
+  class File final : public ForwardingFile {
+   public:
+    using ForwardingFile::ForwardingFile;
+    Result<void> write_at(std::uint64_t offset, std::span<const std::byte> bytes) override {
+      std::vector<std::byte> wrong(bytes.begin(), bytes.end());
+      if (offset > 0) wrong.front() ^= std::byte{1};
+      return ForwardingFile::write_at(offset, std::span<const std::byte>(wrong));
+    }
+  };
+};
+
+double seconds_of(const std::string& disk, const CheckOptions& options) {
+  const auto begin = std::chrono::steady_clock::now();
+  REQUIRE(check_disk(disk, options));
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
 }
 
 CheckOptions with_quarantine() {
@@ -143,8 +171,47 @@ TEST_CASE("check_disk: a rate makes it take its time", "[object][check]") {
   }
   CheckOptions options;
   options.bytes_per_s = 4'000'000;
-  const auto begin = std::chrono::steady_clock::now();
-  REQUIRE(check_disk(disk, options)->healthy());
-  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-  CHECK(seconds > 0.4);  // 2 MB, but for what goes before the first wait
+  CHECK(seconds_of(disk, options) > 0.4);  // 2 MB, but for what goes before the first wait
+}
+
+TEST_CASE("check_disk: a rate counts what a rebuild reads, and the copies of quarantine", "[object][check]") {
+  const TemporaryDirectory directory;
+  const std::string disk = directory.file("a");
+  Place place;
+  {
+    const auto store = open_store({disk});
+    for (int i = 0; i < 100; ++i) put(*store, "k" + std::to_string(i), noise(10'000, static_cast<std::uint64_t>(i)));
+    put(*store, "large", noise(2'000'000, 2));
+    place = place_of(*store, disk, "large");
+  }
+  CheckOptions options;
+  options.bytes_per_s = 8'000'000;
+  options.rebuild = true;
+  CHECK(seconds_of(disk, options) > 0.43);  // of small objects all is read for their headers: 1.1 MB and another 3.1
+  flip_byte(place.volume, place.offset + 1'000'000, 0x01);
+  options.rebuild = false;
+  options.quarantine = true;
+  CHECK(seconds_of(disk, options) > 1.0);  // 3.1 MB, and 2 MB read, written and read again
+}
+
+TEST_CASE("quarantine: an object stays as it is when its copy is not what was written", "[object][check]") {
+  const TemporaryDirectory directory;
+  const std::string disk = directory.file("a");
+  Place place;
+  {
+    const auto store = open_store({disk});
+    put(*store, "small", noise(5000, 1));
+    place = place_of(*store, disk, "small");
+  }
+  flip_byte(place.volume, place.offset + 100, 0x01);
+  LyingFileSystem fs;
+  const auto report = check_disk(disk, with_quarantine(), {}, fs);
+  REQUIRE(report);
+  REQUIRE(report->damaged.size() == 1);
+  CHECK(report->damaged.front().outcome.find("could not be taken out: ") == 0);
+  CHECK(report->damaged.front().outcome.find("the copy is not what was written") != std::string::npos);
+  CHECK(std::filesystem::is_empty(disk + "/quarantine"));
+  CHECK(get(*open_bare_store({disk}), "small") == "error: corrupt");  // and not "not_found"
+  REQUIRE(check_disk(disk, with_quarantine()));
+  CHECK(get(*open_bare_store({disk}), "small") == "error: not_found");
 }
