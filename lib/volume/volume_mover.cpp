@@ -12,7 +12,11 @@ namespace tarn::volume {
 
 namespace {
 constexpr std::array<std::byte, 2 * tar::kBlockBytes> kZeros{};  // a trailer; also padding
+
+Extent place_of(std::uint64_t volume, const ScannedMember& found) {
+  return {volume, found.data_offset, found.member.size_bytes, false, false, found.data_offset - found.header_offset};
 }
+}  // namespace
 
 Result<std::string> VolumeMover::take(std::uint64_t volume, std::uint64_t oldest_dirty) {
   const std::string path = volume_file_path(context_.directory, volume);
@@ -21,6 +25,8 @@ Result<std::string> VolumeMover::take(std::uint64_t volume, std::uint64_t oldest
   const auto file = context_.fs.open(path, base::OpenMode::read);
   if (!file && file.error().code == ErrorCode::busy) return fail(file.error());  // no descriptors left: that passes
   if (!file) return file.error().message;
+  TARN_TRY(const std::string damage, look_at(volume, **file));
+  if (!damage.empty()) return damage;
   Result<void> taken;
   const auto scanned = scan_volume(**file, context_.disk, volume, 0, [&](const ScannedMember& found) {
     taken = take_member(volume, **file, found, oldest_dirty);
@@ -31,6 +37,42 @@ Result<std::string> VolumeMover::take(std::uint64_t volume, std::uint64_t oldest
   if (!scanned) return scanned.error().message;
   if (!scanned->damages.empty() || scanned->torn_bytes > 0) wrong_ = path + ": is damaged";
   return wrong_;
+}
+
+/// Without copying anything: what is good of a damaged volume would lie on the disk twice, and give nothing back.
+Result<std::string> VolumeMover::look_at(std::uint64_t volume, const base::File& file) {
+  Result<void> looked;
+  const auto scanned = scan_volume(file, context_.disk, volume, 0, [&](const ScannedMember& found) {
+    looked = [&]() -> Result<void> {
+      TARN_CHECK(context_.pace(0));
+      if (!found.member.is_object()) return {};
+      TARN_TRY(const bool needed, points_to(index_key(found.member.name.bucket, found.member.name.key), found, place_of(volume, found)));
+      if (needed) (void)read_object(file, found);
+      return {};
+    }();
+    return looked;
+  });
+  TARN_CHECK(looked);
+  if (!scanned) return scanned.error().message;
+  if (!scanned->damages.empty() || scanned->torn_bytes > 0) return file.path() + ": is damaged";
+  return wrong_;
+}
+
+Result<bool> VolumeMover::points_to(std::string_view key, const ScannedMember& found, const Extent& place) const {
+  TARN_TRY(const auto record, context_.index.find(key));
+  if (!record || record->sequence != found.member.sequence) return false;
+  return record->list ? *record->list == place : record->extents.size() == 1 && record->extents.front() == place;
+}
+
+/// Into the buffer. @return false: it is not what it should be, and wrong_ says so.
+bool VolumeMover::read_object(const base::File& file, const ScannedMember& found) {
+  buffer_.resize(found.member.size_bytes);
+  const auto got = file.read_at(found.data_offset, buffer_);
+  if (got && *got == buffer_.size() && base::xxh3_128(buffer_) == found.member.checksum) return true;
+  if (wrong_.empty())
+    wrong_ = file.path() + " at byte " + std::to_string(found.data_offset) + ": the bytes of " + found.member.name.bucket + "/" +
+             found.member.name.key + " do not match their checksum";
+  return false;
 }
 
 Result<void> VolumeMover::take_member(std::uint64_t volume, const base::File& file, const ScannedMember& found, std::uint64_t oldest_dirty) {
@@ -56,20 +98,10 @@ Result<bool> VolumeMover::needs_removal(const Member& member, std::uint64_t olde
 }
 
 Result<void> VolumeMover::take_object(std::uint64_t volume, const base::File& file, const ScannedMember& found) {
-  const Extent from{volume, found.data_offset, found.member.size_bytes, false, false, found.data_offset - found.header_offset};
+  const Extent from = place_of(volume, found);
   std::string key = index_key(found.member.name.bucket, found.member.name.key);
-  TARN_TRY(const auto record, context_.index.find(key));
-  if (!record || record->sequence != found.member.sequence) return {};
-  const bool here = record->list ? *record->list == from : record->extents.size() == 1 && record->extents.front() == from;
-  if (!here) return {};
-  buffer_.resize(found.member.size_bytes);
-  const auto got = file.read_at(found.data_offset, buffer_);
-  if (!got || *got < buffer_.size() || base::xxh3_128(buffer_) != found.member.checksum) {
-    if (wrong_.empty())
-      wrong_ = file.path() + " at byte " + std::to_string(found.data_offset) + ": the bytes of " + found.member.name.bucket + "/" +
-               found.member.name.key + " do not match their checksum";
-    return {};
-  }
+  TARN_TRY(const bool needed, points_to(key, found, from));
+  if (!needed || !read_object(file, found)) return {};
   TARN_TRY(const auto to, copy(found.member, buffer_));
   moves_.push_back({std::move(key), found.member.sequence, from, to});
   return moves_.size() < limits::kCompactionMovesMax ? Result<void>() : commit(VolumeKind::open);

@@ -1,7 +1,8 @@
 // volume_mover.hpp - copies what is still needed of shared volumes into a new one and lets the index follow.
 // Level 2 (volume). One thread.
 //
-//   for each member of the volume, front to back:  needed? -> verify -> copy behind what the new volume has -> (1,024 times) -> Index::commit
+//   for each member of the volume, front to back:  needed? -> verify; one is damaged: the volume stays as it is, nothing is copied
+//   and again:                                     needed? -> verify -> copy behind what the new volume has -> (1,024 times) -> Index::commit
 //
 // A copy keeps sequence, times, metadata and data; only its header says where it lies now. Until the index has the move, the
 // copy is garbage of the new volume; after that the original is garbage of the old one. So it may be interrupted anywhere.
@@ -31,7 +32,7 @@ class VolumeMover {
     std::string directory;  ///< of the disk
     base::Uuid disk;
     Index& index;
-    /// Called before each member of so many bytes: for a rate limit. @errors end the work.
+    /// Called before each copy of so many bytes, and with 0 for each member that is looked at: for a rate limit. @errors end the work.
     std::function<Result<void>(std::uint64_t)> pace;
   };
   /// @param target  number of the new volume: taken from the Appender before the last commit of everything that was pending, so
@@ -40,7 +41,9 @@ class VolumeMover {
 
   /// Copies out of a sealed volume that the index knows to its end.
   /// @param oldest_dirty  the lowest number of another volume that holds dead objects: removals with a smaller `newest` are not needed.
-  /// @return  empty: nothing in the volume is needed any more; else what is wrong with it, in one sentence: it must stay.
+  /// @return  empty: nothing in the volume is needed any more; else what is wrong with it, in one sentence: it must stay. Nothing
+  ///          has been copied then, but for what went bad while it was.
+  /// @cost    reads the volume twice, the second time mostly from memory.
   /// @errors  io, no_space: of the new volume or the index; those of pace(). What was copied counts all the same.
   [[nodiscard]] Result<std::string> take(std::uint64_t volume, std::uint64_t oldest_dirty);
   /// Seals the new volume. @errors as take().
@@ -50,6 +53,9 @@ class VolumeMover {
   [[nodiscard]] std::uint64_t copied_bytes() const noexcept { return end_; }
 
  private:
+  [[nodiscard]] Result<std::string> look_at(std::uint64_t volume, const base::File& file);
+  [[nodiscard]] Result<bool> points_to(std::string_view key, const ScannedMember& found, const Extent& place) const;
+  [[nodiscard]] bool read_object(const base::File& file, const ScannedMember& found);
   [[nodiscard]] Result<void> take_member(std::uint64_t volume, const base::File& file, const ScannedMember& found, std::uint64_t oldest_dirty);
   [[nodiscard]] Result<void> take_object(std::uint64_t volume, const base::File& file, const ScannedMember& found);
   [[nodiscard]] Result<bool> needs_removal(const Member& member, std::uint64_t oldest_dirty) const;
