@@ -43,9 +43,11 @@ class Check {
     report_.object_bytes = counters.object_bytes;
     TARN_TRY(const auto volumes, list_volumes());
     TARN_TRY(const auto table, CheckTable::make(disk_, options_.table_bytes_max));
+    TARN_TRY(const auto parts, PartOwners::make(disk_));
     SeenSequences seen(counters.sequence);
-    TARN_CHECK(check_volumes(volumes, seen, table ? &*table : nullptr));
+    TARN_CHECK(check_volumes(volumes, seen, table ? &*table : nullptr, parts));
     if (!table || seen.count() < table->size()) TARN_CHECK(check_index(seen));
+    TARN_CHECK(check_parts(parts));
     tell_unread();
     if (options_.quarantine) quarantine_damaged();
     return std::move(report_);
@@ -79,11 +81,11 @@ class Check {
   }
 
   /// The largest first, so that the threads end together; what they find is told in the order of the volumes.
-  Result<void> check_volumes(std::vector<Volume> volumes, SeenSequences& seen, const CheckTable* table) {
+  Result<void> check_volumes(std::vector<Volume> volumes, SeenSequences& seen, const CheckTable* table, const PartOwners& parts) {
     std::vector<Volume*> order;
     for (auto& one : volumes) order.push_back(&one);
     std::stable_sort(order.begin(), order.end(), [](const Volume* a, const Volume* b) { return a->size_bytes > b->size_bytes; });
-    const CheckShared shared{fs_, disk_, seen, table, [this](std::uint64_t bytes) { advance(bytes); }};
+    const CheckShared shared{fs_, disk_, seen, table, parts, [this](std::uint64_t bytes) { advance(bytes); }};
     std::atomic<std::size_t> next{0};
     const auto work = [&] {
       for (std::size_t i = next.fetch_add(1); i < order.size(); i = next.fetch_add(1)) {
@@ -113,7 +115,8 @@ class Check {
     report_.members += one.findings->members;
     report_.stale_bytes += one.findings->stale_bytes;
     copies_.insert(one.findings->copies.begin(), one.findings->copies.end());
-    std::move(one.findings->damaged.begin(), one.findings->damaged.end(), std::back_inserter(report_.damaged));
+    for (auto& damaged : one.findings->damaged) add_damaged(std::move(damaged));
+    if (one.findings->part_seen) parts_seen_.insert(one.number);
     for (auto& text : one.findings->troubles) trouble(std::move(text));
     return {};
   }
@@ -121,6 +124,16 @@ class Check {
   void trouble(std::string text) {
     // The open() before this has found the same damage where it had to read that part of the volume.
     if (std::find(report_.troubles.begin(), report_.troubles.end(), text) == report_.troubles.end()) report_.troubles.push_back(std::move(text));
+  }
+
+  /// An assembled object may have several parts that are damaged.
+  void add_damaged(DamagedObject damaged) {
+    auto& all = report_.damaged;
+    const auto same = std::find_if(all.begin(), all.end(), [&](const DamagedObject& one) { return one.sequence == damaged.sequence; });
+    if (same == all.end()) return all.push_back(std::move(damaged));
+    same->reason += "; " + damaged.reason;
+    same->readable &= damaged.readable;
+    same->index_only &= damaged.index_only;
   }
 
   /// Any thread.
@@ -150,10 +163,27 @@ class Check {
         ++volume->objects;
         continue;
       }
-      report_.damaged.push_back(look_at_unseen(name, record));
+      report_.damaged.push_back(look_at_unseen(name, record, record.extents.empty() ? volume::Extent() : record.extents.front()));
       if (copies_.count(record.sequence) == 0 || report_.damaged.back().readable) continue;
       report_.damaged.back().index_only = true;
       report_.damaged.back().reason = disk_.path() + ": index and volume disagree; rebuild the index";
+    }
+    return {};
+  }
+
+  /// Parts of assembled objects that no believable header belongs to.
+  Result<void> check_parts(const PartOwners& parts) {
+    std::set<std::uint64_t> told;  // sequences of their objects
+    for (const auto& [volume, part] : parts.parts()) {
+      if (parts_seen_.count(volume) != 0) continue;
+      const auto& owner = parts.owner_of(part);
+      if (!told.insert(owner.sequence).second) continue;
+      if (const auto unread = unread_.find(volume); unread != unread_.end()) {
+        ++unread->second.objects;
+        continue;
+      }
+      TARN_TRY(const auto record, disk_.find(owner.name.bucket, owner.name.key));
+      if (record && record->sequence == owner.sequence) add_damaged(look_at_unseen(owner.name, *record, part.extent));
     }
     return {};
   }
@@ -171,7 +201,8 @@ class Check {
               std::to_string(unread.objects) + (unread.objects == 1 ? " object in it was" : " objects in it were") + " not looked at");
   }
 
-  DamagedObject look_at_unseen(const ObjectName& name, const Record& record) const {
+  /// @param place  whose header was not met.
+  DamagedObject look_at_unseen(const ObjectName& name, const Record& record, const volume::Extent& place) const {
     DamagedObject damaged{name.bucket, name.key, {}, false};
     damaged.sequence = record.sequence;
     const auto extents = open_extents(disk_, record);
@@ -181,7 +212,7 @@ class Check {
       return damaged;
     }
     damaged.readable = *checksum == record.checksum;
-    const std::string where = extents->empty() ? disk_.path() : extents->front().file->path() + " at byte " + std::to_string(extents->front().offset);
+    const std::string where = volume::volume_file_path(disk_.path(), place.volume) + " at byte " + std::to_string(place.offset);
     damaged.reason = where + (damaged.readable ? ": its header is damaged; its bytes are intact: copy them before the index is rebuilt"
                                                : ": its header and its bytes are damaged");
     return damaged;
@@ -212,6 +243,7 @@ class Check {
   std::atomic<std::uint64_t> done_{0};      // bytes
   std::mutex progress_mutex_;               // held while progress_ is called
   std::map<std::uint64_t, Unread> unread_;  // by volume
+  std::set<std::uint64_t> parts_seen_;      // volumes
   std::set<std::uint64_t> copies_;          // sequences of current versions that were met where the index does not look for them
 };
 

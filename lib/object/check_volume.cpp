@@ -10,6 +10,7 @@
 #include "object/check_data.hpp"
 #include "object/quarantine.hpp"
 #include "volume/block_table.hpp"
+#include "volume/extent_list.hpp"
 #include "volume/file_cache.hpp"
 #include "volume/file_window.hpp"
 #include "volume/scanner.hpp"
@@ -68,7 +69,7 @@ class VolumeCheck {
     if (found.member.kind == MemberKind::blocks) return check_table(found);
     auto known = CheckTable::Answer::absent;
     std::optional<Record> record;
-    if (found.member.kind == MemberKind::object) known = ask_table(found);
+    if (found.member.is_object()) known = ask_table(found);
     if (known == CheckTable::Answer::other) {
       TARN_TRY(record, shared_.disk.find(found.member.name.bucket, found.member.name.key));
     }
@@ -76,9 +77,9 @@ class VolumeCheck {
     const bool version = same || (record && record->sequence == found.member.sequence);
     const bool current = same || (version && lies_here(*record, found));
     if (version && !current) out_.copies.push_back(found.member.sequence);
-    const bool bucket_note = found.member.kind == MemberKind::bucket_created || found.member.kind == MemberKind::bucket_removed;
-    if (!current && !bucket_note) out_.stale_bytes += found.end_offset - found.header_offset;
     if (current) seen_.push_back(found.member.sequence);
+    if (is_part(found)) return check_part(found);
+    if (!current && !found.member.is_bucket_note()) out_.stale_bytes += found.end_offset - found.header_offset;
     const bool with_table = found.member.solo && found.member.kind == MemberKind::object && (!current || has_table(*record));
     const auto data = check_data(window_, found, with_table, shared_.advance);
     if (!data) {
@@ -86,8 +87,12 @@ class VolumeCheck {
       return {};
     }
     if (!data->padding_is_zero) trouble("at byte " + std::to_string(found.data_offset) + ": the padding behind this member's data is damaged");
-    const bool good = found.member.kind != MemberKind::object || data->matches;
-    if (!good) {
+    const bool good = !found.member.is_object() || data->matches;
+    if (!good && current && found.member.kind == MemberKind::assembled) {
+      DamagedObject object = object_of(found, at_byte(found.data_offset) + ": the list of its extents is damaged; its bytes are in other volumes");
+      object.readable = true;
+      blame(std::move(object), current);
+    } else if (!good) {
       const std::string where = data->bad.empty() ? "" : ": " + describe(*data);
       blame(object_of(found, at_byte(found.data_offset) + ": its bytes do not match their checksum" + where), current);
     } else if (current && !same && !agrees(*record, found)) {
@@ -100,9 +105,40 @@ class VolumeCheck {
     return {};
   }
 
+  /// Whether this member is part of an assembled object, which is to blame then even while the part has still its own name.
+  [[nodiscard]] bool is_part(const ScannedMember& found) const {
+    return found.member.solo && found.member.kind == MemberKind::object && shared_.parts.find(volume_) != nullptr;
+  }
+
+  Result<void> check_part(const ScannedMember& found) {
+    const PartOwners::Part& part = *shared_.parts.find(volume_);
+    const PartOwners::Owner& owner = shared_.parts.owner_of(part);
+    volume::Extent wanted = extent_of(found);
+    wanted.blocks = part.extent.blocks;  // its table may have been lost with the machine's power
+    out_.part_seen = true;
+    DamagedObject object{owner.name.bucket, owner.name.key, {}, false};
+    object.sequence = owner.sequence;
+    const auto data = check_data(window_, found, part.extent.blocks, shared_.advance);
+    if (!data) {
+      object.reason = data.error().message;
+    } else if (!data->matches) {
+      object.reason = at_byte(found.data_offset) + ": the bytes of a part of it do not match their checksum" +
+                      (data->bad.empty() ? "" : ": " + describe(*data) + " of the part");
+    } else if (part.extent != wanted) {
+      object.index_only = true;
+      object.reason = at_byte(found.data_offset) + ": index and volume disagree on a part of it; rebuild the index";
+    } else {
+      if (!data->padding_is_zero) trouble("at byte " + std::to_string(found.data_offset) + ": the padding behind this member's data is damaged");
+      if (part.extent.blocks) open_ = OpenSolo{std::move(object), found.end_offset, *data, true};
+      return {};
+    }
+    blame(std::move(object), true);
+    return {};
+  }
+
   /// For objects in volumes of their own it is not worth it: nor does the table know of their block hashes.
   CheckTable::Answer ask_table(const ScannedMember& found) {
-    if (shared_.table == nullptr || found.member.solo) return CheckTable::Answer::other;
+    if (shared_.table == nullptr || found.member.solo || found.member.kind == MemberKind::assembled) return CheckTable::Answer::other;
     const volume::Member& member = found.member;
     expected_.sequence = member.sequence;
     expected_.size_bytes = member.size_bytes;
@@ -154,17 +190,30 @@ class VolumeCheck {
   }
 
   [[nodiscard]] bool lies_here(const Record& record, const ScannedMember& found) const {
+    if (record.list) return record.list->volume == volume_ && record.list->offset == found.data_offset;
     return record.extents.size() == 1 && record.extents.front().volume == volume_ && record.extents.front().offset == found.data_offset;
   }
 
-  [[nodiscard]] bool agrees(const Record& record, const ScannedMember& found) const {
+  /// A record whose member lies here, with that member.
+  [[nodiscard]] bool agrees(const Record& record, const ScannedMember& found) {
     const volume::Member& member = found.member;
-    if (record.size_bytes != member.size_bytes || record.checksum != member.checksum || record.modified_ns != member.modified_ns ||
+    const bool assembled = member.kind == MemberKind::assembled;
+    if (assembled != record.list.has_value()) return false;
+    if (record.size_bytes != (assembled ? member.object_bytes : member.size_bytes) ||
+        record.checksum != (assembled ? member.object_checksum : member.checksum) || record.modified_ns != member.modified_ns ||
         record.content_type != member.content_type || record.user_metadata != member.user_metadata)
       return false;
     volume::Extent wanted = extent_of(found);
+    if (assembled) return *record.list == wanted && lists(found, record.extents);
     if (!record.extents.front().blocks) wanted.blocks = false;  // its table was lost with the machine's power
     return record.extents.front() == wanted;
+  }
+
+  /// Its data are known to be what was written.
+  [[nodiscard]] bool lists(const ScannedMember& found, const std::vector<volume::Extent>& extents) {
+    std::vector<std::byte> list(static_cast<std::size_t>(found.member.size_bytes));
+    const auto got = window_.file().read_at(found.data_offset, list);
+    return got && *got == list.size() && volume::decode_extent_list(list) == extents;
   }
 
   const CheckShared& shared_;

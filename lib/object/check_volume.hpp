@@ -13,6 +13,7 @@
 #include "base/file.hpp"
 #include "object/check.hpp"
 #include "object/check_table.hpp"
+#include "object/part_owners.hpp"
 #include "volume/disk.hpp"
 
 namespace tarn::object {
@@ -44,7 +45,8 @@ struct CheckShared {
   base::FileSystem& fs;
   const volume::Disk& disk;
   SeenSequences& seen;
-  const CheckTable* table;                     ///< nullptr: every object is looked up
+  const CheckTable* table;  ///< nullptr: every object is looked up
+  const PartOwners& parts;
   std::function<void(std::uint64_t)> advance;  ///< bytes that are looked at now; any thread; may wait
 };
 
@@ -54,7 +56,8 @@ struct VolumeFindings {
   std::vector<std::uint64_t> copies;  ///< sequences of current versions that the index looks for elsewhere
   std::vector<DamagedObject> damaged;
   std::vector<std::string> troubles;
-  std::string unread;  ///< why the rest of the volume could not be read; empty: it was read to its end
+  bool part_seen = false;  ///< the member that an assembled object needs of this volume
+  std::string unread;      ///< why the rest of the volume could not be read; empty: it was read to its end
 };
 
 /// @errors io: the volume cannot be opened; corrupt: the index.

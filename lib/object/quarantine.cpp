@@ -59,14 +59,30 @@ void read_what_can_be(const base::File& file, std::uint64_t offset, std::span<st
   }
 }
 
-/// Hands on what lies in the extents.
+/// What is there of an object's files: an extent of a volume that is gone has none.
+Result<std::vector<FileExtent>> open_what_is_there(const volume::Disk& disk, const volume::Record& record) {
+  auto all = open_extents(disk, record);
+  if (all || all.error().code != ErrorCode::not_found) return all;
+  std::vector<FileExtent> extents;
+  for (const auto& extent : record.extents) {
+    auto file = disk.file(extent.volume);
+    if (!file && file.error().code != ErrorCode::not_found) return fail(file.error());
+    extents.push_back({file ? std::move(*file) : nullptr, extent.offset, extent.length_bytes, extent.blocks});
+  }
+  return extents;
+}
+
+/// Hands on what lies in the extents, with zeros for what does not.
 template <class Take>
 Result<void> for_each_piece(std::span<const FileExtent> extents, Take take) {
   std::vector<std::byte> buffer(limits::MiB);
   for (const auto& extent : extents) {
     for (std::uint64_t at = 0; at < extent.length_bytes;) {
       const auto piece = std::span(buffer).first(static_cast<std::size_t>(std::min<std::uint64_t>(buffer.size(), extent.length_bytes - at)));
-      read_what_can_be(*extent.file, extent.offset + at, piece);
+      if (extent.file)
+        read_what_can_be(*extent.file, extent.offset + at, piece);
+      else
+        std::fill(piece.begin(), piece.end(), std::byte{0});
       TARN_CHECK(take(std::span<const std::byte>(piece)));
       at += piece.size();
     }
@@ -106,13 +122,13 @@ Result<void> write_copy(base::File& copy, const volume::Disk& disk, const Object
 }
 
 Result<std::string> copy_out(base::FileSystem& fs, const volume::Disk& disk, const ObjectName& name, const volume::Record& record) {
-  const auto extents = open_extents(disk, record);
-  if (!extents && extents.error().code == ErrorCode::not_found) return std::string();  // its volume is gone
-  if (!extents) return fail(extents.error());
+  TARN_TRY(const auto extents, open_what_is_there(disk, record));
+  if (!extents.empty() && std::none_of(extents.begin(), extents.end(), [](const FileExtent& extent) { return extent.file != nullptr; }))
+    return std::string();
   TARN_CHECK(fs.make_directory(directory_of(disk.path())));
   const std::string path = path_of(disk.path(), record.sequence);
   TARN_TRY(const auto copy, fs.open(path, base::OpenMode::create));
-  if (auto written = write_copy(*copy, disk, name, record, *extents); !written) {
+  if (auto written = write_copy(*copy, disk, name, record, extents); !written) {
     (void)fs.remove(path);
     return fail(std::move(written).error());
   }

@@ -167,6 +167,10 @@ std::optional<std::uint64_t> decode_sequence(std::span<const std::byte> value) {
   return sequence;
 }
 
+bool is_assembled(std::span<const std::byte> value) noexcept {
+  return !value.empty() && value.front() == kAssembledForm;
+}
+
 bool is_removal(std::span<const std::byte> value) noexcept {
   return !value.empty() && value.front() == kRemovalForm;
 }

@@ -101,6 +101,7 @@ struct BucketChange {
 [[nodiscard]] std::optional<BriefRecord> decode_brief(std::span<const std::byte> value) noexcept;
 /// Only the sequence, of records and removals.
 [[nodiscard]] std::optional<std::uint64_t> decode_sequence(std::span<const std::byte> value);
+[[nodiscard]] bool is_assembled(std::span<const std::byte> value) noexcept;
 [[nodiscard]] bool is_removal(std::span<const std::byte> value) noexcept;
 
 [[nodiscard]] ObjectInfo object_info(std::string_view key, const Record& record);

@@ -2,7 +2,8 @@
 //
 // Each round forks a child. The child opens the store (recovering from the last kill), compares everything with what the
 // parent knows, then puts, overwrites and removes objects from two threads until it is killed. It says on a pipe what it
-// begins and what it has been told is done; the pipe outlives it. Never is the store closed.
+// begins and what it has been told is done; the pipe outlives it. Never is the store closed. Some objects are put in parts, some
+// uploads are left or aborted, and some keys are logs that are only appended to.
 //
 //   parent's model of a key:  done (the last acknowledged state) + begun (the one in flight, if any)
 //   after a kill, either is right for a key with a begun change; only `done` for all others.
@@ -36,7 +37,7 @@ using namespace tarn;
 
 namespace {
 
-constexpr std::uint32_t kKeys = 48;
+constexpr std::uint32_t kKeys = 48, kLogs = 4;
 constexpr std::uint32_t kThreads = 2;
 constexpr std::uint32_t kChangesMax = 150;  // of one thread in one round
 constexpr int kRoundsPerDirectory = 100;
@@ -58,10 +59,22 @@ struct Message {
 
 std::string key_of(std::uint32_t key) {
   // Some are longer than an LMDB key, with a common beginning.
+  if (key >= kKeys) return "log/" + std::to_string(key);
   return key % 8 == 7 ? std::string(900, 'k') + "/" + std::to_string(key) : "key/" + std::to_string(key);
 }
 
-std::string body_of(std::uint64_t number) {
+/// A log's body is as long as its number says, less one.
+std::string log_of(std::uint64_t number) {
+  std::string body(number - 1, '\0');
+  for (std::size_t i = 0; i < body.size(); i += 64) {
+    const std::uint64_t word = base::xxh3_64(std::string_view("log"), i);
+    std::memcpy(body.data() + i, &word, std::min<std::size_t>(8, body.size() - i));
+  }
+  return body;
+}
+
+std::string body_of(std::uint32_t key, std::uint64_t number) {
+  if (key >= kKeys) return log_of(number);
   std::mt19937_64 random(number);
   const std::uint64_t kind = random() % 100;
   const std::size_t size = kind < 2 ? limits::kSoloObjectBytesMin + random() % 300'000 : kind < 10 ? random() % 100'000 : random() % 4000;
@@ -97,20 +110,58 @@ void verify(const object::LocalStore& store, const Model& model, int pipe) {
     if (!bytes && bytes.error().code != ErrorCode::not_found) wrong(pipe, "get " + key_of(key) + ": " + bytes.error().message);
     const auto matches = [&](const State& state) {
       if (!bytes || !state) return !bytes && !state;
-      const std::string body = body_of(*state);
+      const std::string body = body_of(key, *state);
       return body.size() == bytes->size() && (body.empty() || std::memcmp(body.data(), bytes->data(), body.size()) == 0);
     };
     const bool old = matches(expected.done);
     if (!old && (!expected.begun || !matches(*expected.begun)))
       wrong(pipe, key_of(key) + ": neither the acknowledged state nor the one in flight (" +
                       (bytes ? std::to_string(bytes->size()) + " bytes" : "absent") + "; acknowledged " +
-                      (expected.done ? std::to_string(body_of(*expected.done).size()) + " bytes)" : "absent)"));
+                      (expected.done ? std::to_string(body_of(key, *expected.done).size()) + " bytes)" : "absent)"));
     present += bytes ? 1 : 0;
     say(pipe, Message::observed, key, old ? expected.done : *expected.begun);
   }
   std::size_t listed = 0;
   const auto visited = store.for_each("bucket", "", [&](const object::StoredObject&) { return ++listed > 0; });
   if (!visited || listed != present) wrong(pipe, "the listing has " + std::to_string(listed) + " keys, there are " + std::to_string(present));
+}
+
+/// In three parts, the last one first.
+enum class End : std::uint8_t { complete, abort, leave };
+Result<void> upload(object::LocalStore& store, const ObjectName& name, std::string_view body, std::uint64_t dice, End end) {
+  auto& uploads = store.uploads();
+  TARN_TRY(const auto begun, uploads.begin(0, name, {}));
+  const std::size_t first = dice % (body.size() + 1), second = first + (body.size() - first) / 2;
+  const std::string_view parts[] = {body.substr(0, first), body.substr(first, second - first), body.substr(second)};
+  std::vector<object::WantedPart> wanted{{1, {}}, {2, {}}, {3, {}}};
+  for (std::uint32_t number = 3; number >= 1; --number) {
+    TARN_TRY(const auto writer, uploads.part(0, name, begun.id, number, UINT64_MAX));
+    TARN_CHECK(writer->write(bytes_of(parts[number - 1])));
+    TARN_CHECK(writer->commit());
+    if (number == 2 && end == End::leave) return {};
+    if (number == 2 && end == End::abort) return uploads.abort(0, name, begun.id);
+  }
+  TARN_CHECK(uploads.complete(0, name, begun.id, wanted));
+  return {};
+}
+
+/// Appends to one of the thread's logs, or removes it.
+void append(object::LocalStore& store, std::uint32_t thread, std::uint64_t dice, int pipe) {
+  const std::uint32_t key = kKeys + static_cast<std::uint32_t>(dice % (kLogs / kThreads)) * kThreads + thread;
+  const ObjectName name{"bucket", key_of(key)};
+  const auto found = store.find(0, name);
+  const std::uint64_t size = found ? found->info.size_bytes : 0;
+  if (size > 3 * limits::MiB) {
+    say(pipe, Message::begin, key);
+    if (!store.remove(0, name)) wrong(pipe, "remove of a log failed");
+    say(pipe, Message::done, key);
+    return;
+  }
+  const std::uint64_t grown = size + (dice % 5 == 0 ? 400'000 + dice % 900'000 : dice % 20'000);
+  say(pipe, Message::begin, key, grown + 1);
+  const std::string body = log_of(grown + 1);
+  if (const auto done = store.append(0, name, bytes_of(std::string_view(body).substr(size))); !done) wrong(pipe, done.error().message);
+  say(pipe, Message::done, key, grown + 1);
 }
 
 void change(object::LocalStore& store, std::uint32_t thread, std::uint64_t seed, int pipe) {
@@ -127,9 +178,20 @@ void change(object::LocalStore& store, std::uint32_t thread, std::uint64_t seed,
       say(pipe, Message::done, key);
       continue;
     }
-    const std::string bytes = body_of(body);
+    if (kind == 3) {
+      append(store, thread, body, pipe);
+      continue;
+    }
+    const std::string bytes = body_of(key, body);
+    if (kind == 4 && body % 14 < 4) {  // as long as it is not complete nothing may be seen of it
+      if (const auto done = upload(store, name, bytes, body, body % 14 < 2 ? End::abort : End::leave); !done)
+        wrong(pipe, "upload: " + done.error().message);
+      continue;
+    }
     say(pipe, Message::begin, key, body);
-    if (kind < 5) {
+    if (kind == 4) {
+      if (const auto done = upload(store, name, bytes, body, End::complete); !done) wrong(pipe, "upload: " + done.error().message);
+    } else if (kind < 7) {
       auto writer = store.create(0, name, {}, UINT64_MAX);
       if (!writer) wrong(pipe, writer.error().message);
       for (std::size_t at = 0; at < bytes.size(); at += 70'000) {
@@ -251,7 +313,7 @@ int main(int argc, char** argv) {
     if (!report || !report->healthy()) {
       std::printf("after round %d: %s\n", round,
                   !report                    ? report.error().message.c_str()
-                  : report->troubles.empty() ? "damaged objects"
+                  : report->troubles.empty() ? (report->damaged[0].bucket + "/" + report->damaged[0].key + ": " + report->damaged[0].reason).c_str()
                                              : report->troubles[0].c_str());
       return 1;
     }

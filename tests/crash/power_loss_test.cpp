@@ -40,6 +40,19 @@ const char* const kBuckets[] = {"safe", "plain"};
 /// What a key holds: the number of its version, which is never used twice; 0: nothing.
 using Version = std::uint64_t;
 
+/// Of a key that is only appended to: its version is its size.
+std::string log_of(Version version) {
+  std::string text(version, '\0');
+  for (std::size_t i = 0; i < text.size(); i += 64) {
+    const std::uint64_t word = base::xxh3_64(std::string_view("log"), i);
+    std::memcpy(text.data() + i, &word, std::min<std::size_t>(8, text.size() - i));
+  }
+  return text;
+}
+bool is_log(const std::string& key) {
+  return key.ends_with("log");
+}
+
 std::string body_of(Version version) {
   const std::uint64_t dice = base::xxh3_64(std::string_view("size"), version);
   std::string text(dice % 6 == 0 ? (1 << 20) + dice / 6 % 100'000 : 8 + dice / 6 % 20'000, '\0');
@@ -115,7 +128,9 @@ void check(const object::LocalStore& store, Model& model, bool settle) {
     Version found = 0;
     if (got) {
       if (got->size() >= 8) std::memcpy(&found, got->data(), 8);
-      if (state.ever.count(found) == 0 || std::string(reinterpret_cast<const char*>(got->data()), got->size()) != body_of(found))
+      if (is_log(key)) found = got->size();
+      if (state.ever.count(found) == 0 ||
+          std::string(reinterpret_cast<const char*>(got->data()), got->size()) != (is_log(key) ? log_of(found) : body_of(found)))
         stop(what + "garbage of " + std::to_string(got->size()) + " bytes");
     } else if (got.error().code != ErrorCode::not_found && got.error().code != ErrorCode::bucket_not_found) {
       stop(what + got.error().message);
@@ -174,11 +189,15 @@ class Session {
       if (prefix == "0-" && random() % 8 == 0) flush(store);
       const std::string bucket = kBuckets[random() % 4 == 0 ? 1 : 0];
       const std::string key = prefix + std::to_string(random() % kKeys);
+      if (random() % 6 == 0) {
+        append(store, {bucket, prefix + "log"}, random() % 3 == 0 ? 600'000 : 1 + random() % 9'000);
+        continue;
+      }
       const bool remove = random() % 4 == 0 && store.find(0, {bucket, key});
       const Version version = remove ? 0 : ++last_version;
       const std::string body = remove ? std::string() : body_of(version);
       note({0, bucket, key, version, false});
-      const auto outcome = remove ? store.remove(0, {bucket, key}) : put(store, {bucket, key}, body, random() % 3 == 0);
+      const auto outcome = remove ? store.remove(0, {bucket, key}) : put(store, {bucket, key}, body, random() % 4);
       if (!outcome) stop(outcome.error().message);
       note({0, bucket, key, version, true});
     }
@@ -189,9 +208,31 @@ class Session {
     if (const auto flushed = store.flush(); !flushed) stop(flushed.error().message);
     note({0, "", "", 0, true});
   }
-  static Result<void> put(object::LocalStore& store, const ObjectName& name, const std::string& body, bool stream) {
+  void append(object::LocalStore& store, const ObjectName& name, std::size_t more) {
+    const auto found = store.find(0, name);
+    const Version size = found ? found->info.size_bytes : 0;
+    const std::string body = log_of(size + more);
+    note({0, name.bucket, name.key, size + more, false});
+    const auto done = store.append(0, name, std::as_bytes(std::span(body).subspan(size)));
+    if (!done) stop(done.error().message);
+    note({0, name.bucket, name.key, size + more, true});
+  }
+  static Result<void> upload(object::LocalStore& store, const ObjectName& name, std::span<const std::byte> bytes) {
+    auto& uploads = store.uploads();
+    TARN_TRY(const auto begun, uploads.begin(0, name, {}));
+    const std::size_t half = bytes.size() / 2;
+    for (const std::uint32_t number : {2U, 1U}) {
+      TARN_TRY(const auto writer, uploads.part(0, name, begun.id, number, UINT64_MAX));
+      TARN_CHECK(writer->write(number == 1 ? bytes.first(half) : bytes.subspan(half)));
+      TARN_CHECK(writer->commit());
+    }
+    TARN_CHECK(uploads.complete(0, name, begun.id, std::vector<object::WantedPart>{{1, {}}, {2, {}}}));
+    return {};
+  }
+  static Result<void> put(object::LocalStore& store, const ObjectName& name, const std::string& body, std::uint64_t way) {
     const auto bytes = std::as_bytes(std::span(body.data(), body.size()));
-    if (!stream) {
+    if (way == 0) return upload(store, name, bytes);
+    if (way > 1) {
       if (auto done = store.put(0, name, bytes, {}); !done) return fail(done.error());
       return {};
     }
