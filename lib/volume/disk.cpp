@@ -33,6 +33,8 @@ Result<std::unique_ptr<Disk>> Disk::open(base::FileSystem& real, const std::stri
   base::FileSystem& fs = disk->fs_;
   TARN_TRY(disk->directory_, DiskDirectory::open(fs, directory, options.weight, options.create));
   const std::string index_path = disk->directory_->index_path();
+  disk->aside_ = std::make_unique<IndexAside>(fs, index_path);
+  TARN_CHECK(disk->aside_->put_back());
   TARN_TRY(const bool had_index, fs.exists(index_path));
   // A rebuild does not even look at the old index; nor is one believed whose pages may be of different times, after a
   // loss of power or where a sync has failed. One that is not complete is new, or what an interrupted rebuild has left.
@@ -43,19 +45,23 @@ Result<std::unique_ptr<Disk>> Disk::open(base::FileSystem& real, const std::stri
     if (!damage.empty()) base::log_warn(damage);
     anew = !damage.empty();
   }
-  TARN_CHECK(disk->open_index(anew));
-  TARN_TRY(const bool complete, disk->index_->complete(disk->identity().id, disk->directory_->index_mark()));
-  if (!complete) TARN_CHECK(disk->open_index(true));
-  const RecoveryOptions recovery{!complete, power_lost, !disk->directory_->was_clean(), options.progress};
-  auto outcome = recover(fs, disk->path(), disk->identity().id, *disk->index_, recovery);
+  if (!anew) {
+    TARN_TRY(const bool complete, disk->open_index());
+    anew = !complete;
+  }
+  const RecoveryOptions recovery{anew, power_lost, !disk->directory_->was_clean(), options.progress, {}};
+  auto outcome = anew ? disk->make_index_anew(recovery, options.rebuild) : recover(fs, disk->path(), disk->identity().id, *disk->index_, recovery);
   if (!outcome) {
     if (outcome.error().code == ErrorCode::io) disk->distrust();  // it may be a sync that failed: the next one proves nothing
     return fail(std::move(outcome).error());
   }
   Recovered recovered = std::move(*outcome);
+  disk->aside_.reset();
+  disk->incomplete_ = recovered.incomplete;
+  disk->distrusted_ = recovered.incomplete && power_lost;
   TARN_CHECK(disk->mark_index());
   disk->rebuilt_ = recovery.rebuild && (had_index || recovered.members > 0);
-  if (power_lost) TARN_CHECK(disk->directory_->set_trustworthy(true));
+  if (power_lost && !recovered.incomplete) TARN_CHECK(disk->directory_->set_trustworthy(true));
   disk->found_troubles_ = std::move(recovered.troubles);
   std::uint64_t volume_bytes_max = options.volume_bytes_max;
   if (const auto space = disk->space()) volume_bytes_max = fitting_volume_bytes(space->capacity_bytes, volume_bytes_max);
@@ -63,7 +69,7 @@ Result<std::unique_ptr<Disk>> Disk::open(base::FileSystem& real, const std::stri
   disk->appender_ = std::make_unique<Appender>(fs, disk->path(), disk->identity().id, *disk->cache_, disk->pending_, recovered.start,
                                                volume_bytes_max, [raw = disk.get()] { raw->distrust(); });
   disk->verified_ = std::make_unique<std::array<std::atomic<std::uint64_t>, kVerifiedSlots>>();
-  disk->start_threads(options.compaction);
+  disk->start_threads(recovered.incomplete ? CompactionOptions{0} : options.compaction);
   return disk;
 }
 
@@ -76,6 +82,7 @@ void Disk::start_threads(const CompactionOptions& compaction) {
 }
 
 Result<void> Disk::compact() {
+  if (incomplete_) return {};
   TARN_CHECK(committer_->commit_all());
   while (true) {
     TARN_TRY(const bool more, compactor_->round());
@@ -83,28 +90,42 @@ Result<void> Disk::compact() {
   }
 }
 
-Result<void> Disk::open_index(bool anew) {
-  const std::string index_path = directory_->index_path();
-  if (!anew) {
-    auto opened = Index::open(fs_, index_path);
-    if (opened) {
-      index_ = std::move(*opened);
-      return {};
-    }
-    if (opened.error().code != ErrorCode::corrupt) return fail(std::move(opened).error());
+/// @return false: it is to be made anew.
+Result<bool> Disk::open_index() {
+  auto opened = Index::open(fs_, directory_->index_path());
+  if (!opened && opened.error().code != ErrorCode::corrupt) return fail(std::move(opened).error());
+  if (!opened) {
     base::log_warn(opened.error().message);
+    return false;
   }
-  index_.reset();
-  for (const char* name : {"/data.mdb", "/lock.mdb"}) {
-    if (auto removed = fs_.remove(index_path + name); !removed && removed.error().code != ErrorCode::not_found) return removed;
-  }
-  TARN_TRY(index_, Index::open(fs_, index_path));
-  return {};
+  index_ = std::move(*opened);
+  return index_->complete(identity().id, directory_->index_mark());
+}
+
+/// @param keep_old  the old index may be a good one.
+Result<Recovered> Disk::make_index_anew(RecoveryOptions options, bool keep_old) {
+  options.whole = [this] { return aside_->let_go(); };
+  const auto make = [&]() -> Result<Recovered> {
+    index_.reset();
+    TARN_CHECK(aside_->put_aside());
+    TARN_TRY(index_, Index::open(fs_, directory_->index_path()));
+    return recover(fs_, path(), identity().id, *index_, options);
+  };
+  auto outcome = make();
+  const std::uint64_t kept_bytes = aside_->kept_bytes();
+  if (outcome || outcome.error().code != ErrorCode::no_space || keep_old || kept_bytes == 0) return outcome;
+  const auto space = fs_.space(path());
+  if (!space || space->free_bytes >= kept_bytes) return outcome;
+  base::log_warn(outcome.error().message + "; the old index, which is of no use, goes first");
+  TARN_CHECK(aside_->let_go());
+  return make();
 }
 
 /// From now on an index of an earlier time, copied back, does not count. Ended between the two steps, this one does not either:
 /// it is made anew then.
 Result<void> Disk::mark_index() {
+  // An incomplete index stays without a mark. Written all the same: a disk that takes nothing has more than a bad place.
+  if (incomplete_) return directory_->set_index_mark({});
   const std::string mark = base::Uuid::random().to_string();
   TARN_CHECK(index_->set_complete(identity().id, mark));
   return directory_->set_index_mark(mark);
@@ -211,6 +232,7 @@ Result<void> Disk::close() {
   TARN_CHECK(index_->sync());
   appender_->close();
   index_.reset();
+  if (distrusted_) return directory_->set_trustworthy(false);
   return directory_->mark_clean();
 }
 

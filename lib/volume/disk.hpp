@@ -24,6 +24,7 @@
 #include "volume/disk_directory.hpp"
 #include "volume/file_cache.hpp"
 #include "volume/index.hpp"
+#include "volume/index_aside.hpp"
 #include "volume/limited_file_system.hpp"
 #include "volume/member.hpp"
 #include "volume/pending.hpp"
@@ -48,7 +49,8 @@ struct DiskOptions {
 class Disk {
  public:
   /// Locks, checks and recovers. @errors as DiskDirectory::open, and corrupt. @cost reads what was written since the last
-  /// index commit; everything when the index is lost or the machine went down while the disk was in use.
+  /// index commit; everything when the index is lost or the machine went down while the disk was in use, or when something
+  /// could not be read at the last open. Fails with the old index in its place.
   [[nodiscard]] static Result<std::unique_ptr<Disk>> open(base::FileSystem& real, const std::string& directory, const DiskOptions& options);
   ~Disk();  ///< as close(); errors are logged
 
@@ -117,7 +119,8 @@ class Disk {
 
  private:
   Disk(base::FileSystem& fs, std::unique_ptr<LimitedFileSystem> limited) : limited_(std::move(limited)), fs_(limited_ ? *limited_ : fs) {}
-  [[nodiscard]] Result<void> open_index(bool anew);
+  [[nodiscard]] Result<bool> open_index();
+  [[nodiscard]] Result<Recovered> make_index_anew(RecoveryOptions options, bool keep_old);
   [[nodiscard]] Result<void> mark_index();
   void start_threads(const CompactionOptions& compaction);
   void remove_volume(std::uint64_t volume);
@@ -126,11 +129,14 @@ class Disk {
   const std::unique_ptr<LimitedFileSystem> limited_;  // nullptr: nothing is asked for but what is always kept
   base::FileSystem& fs_;
   std::unique_ptr<DiskDirectory> directory_;
+  std::unique_ptr<IndexAside> aside_;  // while open() runs; longer than the index: where that fails, the old one comes back
   std::unique_ptr<Index> index_;
   std::unique_ptr<FileCache> cache_;
   Pending pending_;
   std::unique_ptr<Appender> appender_;
   bool rebuilt_ = false;
+  bool incomplete_ = false;                  // Recovered::incomplete: no compaction, it would remove what may be needed
+  bool distrusted_ = false;                  // what could not be read was to be verified: the next open does it
   std::vector<std::string> found_troubles_;  // at open; constant since
   mutable DamageList damages_;
   std::unique_ptr<VolumePins> pins_;

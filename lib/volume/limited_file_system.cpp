@@ -22,9 +22,10 @@ std::uint64_t in_blocks(std::uint64_t size_bytes) {
   return (size_bytes + kBlockBytes - 1) / kBlockBytes * kBlockBytes;
 }
 
-/// LMDB writes it by itself: its size is asked for instead of being counted.
+/// LMDB writes it by itself: its size is asked for instead of being counted. That of an old one, which stays until the new one is
+/// whole, is passed over.
 bool is_index(std::string_view path) {
-  return path.ends_with("/data.mdb");
+  return path.ends_with("/data.mdb") || path.ends_with("/data.mdb.old");
 }
 
 std::uint64_t file_bytes(const std::filesystem::path& path) {

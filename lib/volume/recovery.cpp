@@ -15,12 +15,19 @@
 #include "volume/block_table.hpp"
 #include "volume/extent_list.hpp"
 #include "volume/file_cache.hpp"
+#include "volume/patient_file.hpp"
 #include "volume/record.hpp"
 #include "volume/scanner.hpp"
 
 namespace tarn::volume {
 
 namespace {
+
+/// More than the sequences that what cannot be read may have: who writes from there on is newer, whatever comes to light.
+constexpr std::uint64_t kHiddenSequences = 1 << 20;
+constexpr const char* kHidden = "what they hold is lost, or an older version of it shows, unless a later start can read them";
+/// The index's mark while it is not complete: `lock` never says so.
+constexpr const char* kIncomplete = "incomplete";
 
 class Recovery {
  public:
@@ -49,12 +56,14 @@ class Recovery {
         trouble(volume, "is missing; " + base::format_size(state.live_bytes) + " of objects cannot be read");
       }
     }
+    if (out_.incomplete) TARN_CHECK(allow_for_hidden());
     TARN_CHECK(commit());
     if (options_.rebuild) {
       TARN_CHECK(finish_rebuild());
       TARN_CHECK(note_missing_parts(volumes));
     }
-    TARN_CHECK(remove_dead(volumes));
+    if (options_.whole) TARN_CHECK(options_.whole());
+    if (!out_.incomplete) TARN_CHECK(remove_dead(volumes));
     return std::move(out_);
   }
 
@@ -87,20 +96,28 @@ class Recovery {
     const auto known = known_.find(volume);
     const bool is_known = known != known_.end();
     if (is_known && known->second.kind != VolumeKind::open) return {};
-    TARN_TRY(const auto file, fs_.open(path(volume), base::OpenMode::read_write));
-    TARN_TRY(const std::uint64_t file_bytes, file->size());
-    if (options_.verify_data) base::drop_cached_pages(*file);
+    auto opened = fs_.open(path(volume), base::OpenMode::read_write);
+    if (!opened && opened.error().code == ErrorCode::io) opened = fs_.open(path(volume), base::OpenMode::read_write);
+    if (!opened && opened.error().code == ErrorCode::io) {
+      trouble(volume, "cannot be opened (" + opened.error().message + "); " + kHidden);
+      out_.incomplete = true;
+      return {};
+    }
+    if (!opened) return fail(std::move(opened).error());
+    PatientFile file(std::move(*opened));
+    TARN_TRY(const std::uint64_t file_bytes, file.size());
+    if (options_.verify_data) base::drop_cached_pages(file);
     const std::uint64_t begin = is_known ? known->second.indexed_bytes : 0;
     if (file_bytes < begin) {
       trouble(volume, "is " + std::to_string(begin - file_bytes) + " bytes shorter than the index says; objects in its end cannot be read");
       return {};
     }
     if (file_bytes == 0) return fs_.remove(path(volume));
-    return scan(volume, *file, begin, is_known ? &known->second : nullptr);
+    return scan(volume, file, begin, is_known ? &known->second : nullptr);
   }
 
   /// @param known  what the index says of it; nullptr: it does not know the volume.
-  Result<void> scan(std::uint64_t volume, base::File& file, std::uint64_t begin, const VolumeState* known) {
+  Result<void> scan(std::uint64_t volume, PatientFile& file, std::uint64_t begin, const VolumeState* known) {
     VolumeNotes notes = known != nullptr ? known->notes : VolumeNotes();
     bool solo = false, orphan = false;
     not_whole_ = false;
@@ -127,9 +144,36 @@ class Recovery {
     for (const Damage& damage : result.damages)
       trouble(volume, "bytes " + std::to_string(damage.offset) + " to " + std::to_string(damage.offset + damage.length_bytes) +
                           " are damaged; what they held is lost, or an older version of it shows");
-    if (solo && not_whole_) return set_aside(volume);
+    const bool unreadable = note_unreadable(volume, file, result);
+    if (solo && not_whole_ && !unreadable) return set_aside(volume);
     if (solo) return {};  // Index::commit enters it with its object
+    if (unreadable) {     // left as it is; what is believed of it is in the index
+      if (known != nullptr || members > 0) batch_.volumes[volume] = {VolumeKind::sealed, result.end_offset, 0, notes};
+      return {};
+    }
     return settle_end(volume, file, result, notes, known != nullptr || members > 0);
+  }
+
+  /// Names what the disk did not give. Where that is not inside the data of a member that was found, there may be others.
+  /// @return whether there is anything.
+  bool note_unreadable(std::uint64_t volume, const PatientFile& file, const ScanResult& result) {
+    for (const auto& [begin, end] : file.unreadable()) {
+      const bool hides = end > result.end_offset || std::any_of(result.damages.begin(), result.damages.end(), [b = begin, e = end](const Damage& d) {
+                           return b < d.offset + d.length_bytes && e > d.offset;
+                         });
+      out_.incomplete |= hides;
+      trouble(volume, "bytes " + std::to_string(begin) + " to " + std::to_string(end) + " cannot be read (" + file.reason() + "); " +
+                          (hides ? kHidden : "they belong to an object that can be found, but not read"));
+    }
+    return !file.unreadable().empty();
+  }
+
+  /// Before what was found gets into the index: from now on it does not count as complete, and what is written next is newer than what is hidden.
+  Result<void> allow_for_hidden() {
+    if (options_.rebuild && out_.members == 0)
+      return fail(ErrorCode::io, directory_ + ": nothing can be read of its volumes: " + out_.troubles.front());
+    out_.start.sequence += kHiddenSequences;
+    return index_.set_complete(disk_, kIncomplete);
   }
 
   /// A large object that is not what was written, or not yet, may be all that is left of it: the next open would take its volume
@@ -162,7 +206,7 @@ class Recovery {
     return {};
   }
 
-  Result<void> take(std::uint64_t volume, const base::File& file, const ScannedMember& found) {
+  Result<void> take(std::uint64_t volume, const PatientFile& file, const ScannedMember& found) {
     const Member& member = found.member;
     out_.start.sequence = std::max(out_.start.sequence, member.sequence);
     if (!options_.rebuild && member.sequence <= committed_) return {};
@@ -170,8 +214,10 @@ class Recovery {
     if (member.is_object() && (options_.verify_data || member.kind == MemberKind::assembled)) {
       TARN_TRY(const bool have, is_copy(member));
       if (have) return {};
-      TARN_TRY(const bool whole, is_whole(file, found, extents));
-      if (!whole) {
+      TARN_TRY(const Whole whole, is_whole(file, found, extents));
+      if (whole == Whole::unknown) out_.incomplete = true;  // who reads it is told that it cannot be read
+      if (whole == Whole::unknown && member.kind == MemberKind::assembled && extents.empty()) return {};
+      if (whole == Whole::no) {
         not_whole_ = true;
         trouble(volume, "object " + member.name.bucket + "/" + member.name.key + " was not written whole; an older version of it may show");
         return {};
@@ -196,39 +242,47 @@ class Recovery {
     return {};
   }
 
-  /// Whether all its bytes are what was written. @param extents  of an assembled object: set.
-  Result<bool> is_whole(const base::File& file, const ScannedMember& found, std::vector<Extent>& extents) const {
+  /// Whether all bytes of an object are what was written. unknown: some cannot be read.
+  enum class Whole : std::uint8_t { no, unknown, yes };
+
+  /// @param extents  of an assembled object: set when its list can be read.
+  Result<Whole> is_whole(const PatientFile& file, const ScannedMember& found, std::vector<Extent>& extents) const {
     const Member& member = found.member;
     TARN_TRY(const auto checksum, checksum_of(file, found.data_offset, member.size_bytes));
-    if (checksum != member.checksum || member.kind == MemberKind::object) return checksum == member.checksum;
+    if (file.lacks(found.data_offset, member.size_bytes)) return Whole::unknown;
+    if (checksum != member.checksum) return Whole::no;
+    if (member.kind == MemberKind::object) return Whole::yes;
     std::vector<std::byte> list(member.size_bytes);
     TARN_CHECK(file.read_at(found.data_offset, list));
     auto decoded = decode_extent_list(list);
-    if (!decoded || extents_bytes(*decoded) != member.object_bytes) return false;
+    if (!decoded || decoded->empty() || extents_bytes(*decoded) != member.object_bytes) return Whole::no;
     extents = std::move(*decoded);
-    return options_.verify_data ? parts_are_whole(member, extents) : Result<bool>(true);
+    return options_.verify_data ? parts_are_whole(member, extents) : Result<Whole>(Whole::yes);
   }
 
   /// The parts were written before the list; but after a loss of power one of them may be missing, or not be what it was.
-  Result<bool> parts_are_whole(const Member& assembled, const std::vector<Extent>& extents) const {
+  Result<Whole> parts_are_whole(const Member& assembled, const std::vector<Extent>& extents) const {
     base::ChecksumStream stream;
     std::vector<std::byte> buffer(limits::MiB);
     for (const Extent& extent : extents) {
-      const auto file = fs_.open(path(extent.volume), base::OpenMode::read);
-      if (!file && file.error().code == ErrorCode::not_found) return false;
-      if (!file) return fail(file.error());
+      auto opened = fs_.open(path(extent.volume), base::OpenMode::read);
+      if (!opened && opened.error().code == ErrorCode::not_found) return Whole::no;
+      if (!opened && opened.error().code == ErrorCode::io) return Whole::unknown;
+      if (!opened) return fail(std::move(opened).error());
+      const PatientFile file(std::move(*opened));
       for (std::uint64_t at = 0; at < extent.length_bytes;) {
         const auto piece = std::span(buffer).first(static_cast<std::size_t>(std::min<std::uint64_t>(buffer.size(), extent.length_bytes - at)));
-        TARN_TRY(const std::size_t got, (*file)->read_at(extent.offset + at, piece));
-        if (got < piece.size()) return false;
+        TARN_TRY(const std::size_t got, file.read_at(extent.offset + at, piece));
+        if (!file.unreadable().empty()) return Whole::unknown;
+        if (got < piece.size()) return Whole::no;
         stream.update(piece);
         at += got;
       }
     }
-    return stream.digest() == assembled.object_checksum;
+    return stream.digest() == assembled.object_checksum ? Whole::yes : Whole::no;
   }
 
-  Result<Record> record_of(std::uint64_t volume, const base::File& file, const ScannedMember& found, std::vector<Extent> extents) const {
+  Result<Record> record_of(std::uint64_t volume, const PatientFile& file, const ScannedMember& found, std::vector<Extent> extents) {
     const Member& member = found.member;
     Record record{member.sequence, member.size_bytes, member.checksum, member.modified_ns, member.content_type, member.user_metadata, {}};
     Extent place{volume, found.data_offset, member.size_bytes, member.solo, member.solo, found.data_offset - found.header_offset};
@@ -241,6 +295,8 @@ class Recovery {
     }
     if (member.solo && options_.verify_data) {  // without it a range costs a look at the whole, no more
       TARN_TRY(place.blocks, table_is_whole(file, Place{disk_, volume, found.data_offset}, member.size_bytes));
+      const TablePlace table = table_place(found.data_offset, member.size_bytes);
+      out_.incomplete |= file.lacks(table.header_offset, table.end_offset - table.header_offset);
     }
     record.extents.push_back(place);
     return record;

@@ -28,14 +28,20 @@ struct RecoveryOptions {
   bool unclean = false;
   /// Called after each volume with volumes done and in all; may be empty.
   std::function<void(std::uint64_t, std::uint64_t)> progress;
+  /// Called when the index holds all that was found, before anything is removed that it does not need; may be empty.
+  std::function<Result<void>()> whole;
 };
 
 struct Recovered {
   Appender::Start start;
   std::vector<std::string> troubles;  ///< one sentence each; the disk is usable all the same
   std::uint64_t members = 0;          ///< that were read
+  /// Parts of volumes that were to be looked at cannot be read. They may hold what is newer than what was found: nothing is removed, the
+  /// index does not count as complete (Index::complete is false for every mark), and the next open must read the volumes again.
+  bool incomplete = false;
 };
 
+/// What the disk does not give of a volume is damage, not an error, unless nothing at all is left.
 /// @errors io, no_space, corrupt (the index).
 [[nodiscard]] Result<Recovered> recover(base::FileSystem& fs, const std::string& directory, const base::Uuid& disk, Index& index,
                                         const RecoveryOptions& options);

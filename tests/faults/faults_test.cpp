@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
@@ -45,10 +46,14 @@ constexpr Harmless kHarmless[] = {
     {"size data.mdb", "whether the file covers its pages is asked after the next commit as well"},
 };
 
-bool harmless(const std::string& call) {
-  for (const Harmless& one : kHarmless)
-    if (call == one.call) return true;
-  return false;
+constexpr Harmless kHarmlessInOpen[] = {
+    {"read *.tar", "it is tried again: patient_file.hpp"},
+};
+
+bool harmless(const std::string& call, bool in_open) {
+  const auto is_call = [&](const Harmless& one) { return call == one.call; };
+  return std::any_of(std::begin(kHarmless), std::end(kHarmless), is_call) ||
+         (in_open && std::any_of(std::begin(kHarmlessInOpen), std::end(kHarmlessInOpen), is_call));
 }
 
 struct Phase {
@@ -254,8 +259,9 @@ bool run(const Phase& phase, const Image& image, const std::string& directory, c
   FaultFileSystem file_system(options.index ? nothing : plan);
   index_plan = options.index ? &plan : nullptr;
   std::vector<std::string> told, wrong;
+  bool in_open = false;
   {
-    Life life(directory, file_system, account, fault.stays);
+    Life life(directory, file_system, account, fault.stays, &plan);
     plan.begin(fault);
     phase.steps(life);
     plan.end();
@@ -267,12 +273,13 @@ bool run(const Phase& phase, const Image& image, const std::string& directory, c
     }
     told = life.told();
     wrong = life.wrong();
+    in_open = life.opened_over_fault();
   }
   index_plan = nullptr;
   const auto met = plan.met();
   if (met.empty()) return false;
   for (auto& sentence : check_reopened(directory, account)) wrong.push_back(std::move(sentence));
-  if (told.empty() && !fault.stays && !options.index && !harmless(*met.begin())) wrong.push_back("nobody was told");
+  if (told.empty() && !fault.stays && !options.index && !harmless(*met.begin(), in_open)) wrong.push_back("nobody was told");
   if (options.verbose || !wrong.empty())
     std::printf("%s: --phase %s --error %s --at %llu --stays %d: %s\n", wrong.empty() ? "ok" : "WRONG", phase.name, error.name,
                 static_cast<unsigned long long>(fault.at), fault.stays ? 1 : 0, join(met).c_str());

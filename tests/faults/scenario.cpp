@@ -72,8 +72,10 @@ bool Life::took(const std::string& what, const Result<T>& outcome) {
 }
 
 bool Life::open() {
+  const bool met_before = plan_ != nullptr && !plan_->met().empty();
   auto opened = object::LocalStore::open(options_for(directory_), fs_);
   if (!took("open", opened)) return false;
+  opened_over_fault_ |= plan_ != nullptr && !met_before && !plan_->met().empty();
   store_ = std::move(*opened);
   return true;
 }

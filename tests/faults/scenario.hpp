@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "base/file.hpp"
+#include "fault_plan.hpp"
 #include "object/local_store.hpp"
 
 namespace tarn::tests {
@@ -48,8 +49,9 @@ class Account {
 class Life {
  public:
   /// @param stays  the fault does: see the head of this file.
-  Life(std::string directory, base::FileSystem& fs, Account& account, bool stays)
-      : directory_(std::move(directory)), fs_(fs), account_(account), stays_(stays) {}
+  /// @param plan  of the faults of `fs`, for opened_over_fault().
+  Life(std::string directory, base::FileSystem& fs, Account& account, bool stays, FaultPlan* plan = nullptr)
+      : directory_(std::move(directory)), fs_(fs), account_(account), stays_(stays), plan_(plan) {}
 
   bool open();
   void create_bucket(const std::string& bucket, Durability durability);
@@ -71,6 +73,8 @@ class Life {
 
   [[nodiscard]] bool is_open() const noexcept { return store_ != nullptr; }
   [[nodiscard]] object::LocalStore& store() noexcept { return *store_; }
+  /// An open() met the first fault and succeeded all the same.
+  [[nodiscard]] bool opened_over_fault() const noexcept { return opened_over_fault_; }
   /// Errors that were handed to the caller.
   [[nodiscard]] const std::vector<std::string>& told() const noexcept { return told_; }
   [[nodiscard]] const std::vector<std::string>& wrong() const noexcept { return wrong_; }
@@ -85,6 +89,8 @@ class Life {
   base::FileSystem& fs_;
   Account& account_;
   const bool stays_;
+  FaultPlan* const plan_;
+  bool opened_over_fault_ = false;
   std::unique_ptr<object::LocalStore> store_;
   std::vector<std::string> told_, wrong_;
 };
