@@ -1,6 +1,7 @@
 #include "volume/recovery.hpp"
 
 #include <algorithm>
+#include <array>
 #include <map>
 #include <memory>
 #include <optional>
@@ -15,6 +16,7 @@
 #include "volume/block_table.hpp"
 #include "volume/extent_list.hpp"
 #include "volume/file_cache.hpp"
+#include "volume/file_window.hpp"
 #include "volume/patient_file.hpp"
 #include "volume/record.hpp"
 #include "volume/scanner.hpp"
@@ -119,13 +121,14 @@ class Recovery {
   /// @param known  what the index says of it; nullptr: it does not know the volume.
   Result<void> scan(std::uint64_t volume, PatientFile& file, std::uint64_t begin, const VolumeState* known) {
     VolumeNotes notes = known != nullptr ? known->notes : VolumeNotes();
-    bool solo = false, orphan = false;
+    bool solo = false, orphan = false, named = false;  // named: a member that is more than a table of hashes
     not_whole_ = false;
     std::uint64_t members = 0;
     TARN_TRY(const auto result, scan_volume(file, disk_, volume, begin, [&](const ScannedMember& found) -> Result<void> {
                ++members;
                solo |= found.member.solo;
                if (found.member.kind == MemberKind::blocks) return {};  // of the object before it
+               named = true;
                notes.add(found.member, found.end_offset - found.header_offset);
                // The index has seen this object come and go; the process ended before its volume was removed.
                if (found.member.solo && !options_.rebuild && found.member.sequence <= committed_) {
@@ -141,10 +144,14 @@ class Recovery {
       dead_.push_back(volume);
       return {};
     }
+    const bool unreadable = note_unreadable(volume, file, result);
+    if (options_.verify_data && !named && !unreadable && !(result.cut_short && members == 0)) {
+      TARN_TRY(const bool settled, settle_nameless(volume, file));
+      if (settled) return {};
+    }
     for (const Damage& damage : result.damages)
       trouble(volume, "bytes " + std::to_string(damage.offset) + " to " + std::to_string(damage.offset + damage.length_bytes) +
                           " are damaged; what they held is lost, or an older version of it shows");
-    const bool unreadable = note_unreadable(volume, file, result);
     if (solo && not_whole_ && !unreadable) return set_aside(volume);
     if (solo) return {};  // Index::commit enters it with its object
     if (unreadable) {     // left as it is; what is believed of it is in the index
@@ -176,13 +183,43 @@ class Recovery {
     return index_.set_complete(disk_, kIncomplete);
   }
 
+  /// After a loss of power: a volume whose first header never got to the disk, as that of a large object, which is written last.
+  /// @return false: it may be somebody else's.
+  Result<bool> settle_nameless(std::uint64_t volume, const PatientFile& file) {
+    std::array<std::byte, tar::kBlockBytes> first{};
+    TARN_CHECK(file.read_at(0, first));
+    if (tar::decode_ustar(first) && !header_length(first, Place{disk_, volume, 0})) return false;
+    TARN_TRY(const bool empty, is_zero(file, 0));
+    trouble(volume, std::string("what was being written to it when the power went, or what it held, is lost: it has no header") +
+                        (empty ? ", nothing but zeros, and is removed" : ""));
+    TARN_CHECK(empty ? fs_.remove(path(volume)) : set_aside(volume));
+    return true;
+  }
+
+  /// From `offset` to the end.
+  static Result<bool> is_zero(const base::File& file, std::uint64_t offset) {
+    FileWindow window(file);
+    while (true) {
+      TARN_TRY(const auto bytes, window.at(offset, limits::kTarBlockBytes * 8));
+      if (bytes.empty()) return true;
+      if (!tar::is_zero(bytes)) return false;
+      offset += bytes.size();
+    }
+  }
+
   /// A large object that is not what was written, or not yet, may be all that is left of it: the next open would take its volume
   /// for one that was replaced.
   Result<void> set_aside(std::uint64_t volume) {
     const std::string folder = directory_ + "/quarantine";
     const std::string kept = volume_file_path({}, volume);  // "/volumes/00000017.tar"
-    const std::string aside = folder + "/volume-" + kept.substr(kept.rfind('/') + 1);
+    const std::string begin = folder + "/volume-" + kept.substr(kept.rfind('/') + 1, kept.rfind('.') - kept.rfind('/') - 1);
     TARN_CHECK(fs_.make_directory(folder));
+    std::string aside = begin + ".tar";
+    for (int again = 2;; ++again) {  // the number may have been used before
+      TARN_TRY(const bool taken, fs_.exists(aside));
+      if (!taken) break;
+      aside = begin + "-" + std::to_string(again) + ".tar";
+    }
     TARN_CHECK(fs_.rename(path(volume), aside));
     trouble(volume, "is kept as " + aside + ": remove it when nothing of it is needed");
     return {};
@@ -191,7 +228,16 @@ class Recovery {
   /// Decides what becomes of a shared volume's end: cut off, sealed, or written on.
   Result<void> settle_end(std::uint64_t volume, base::File& file, const ScanResult& result, const VolumeNotes& notes, bool ours) {
     VolumeState state{VolumeKind::open, result.end_offset, 0, notes};
-    if (result.torn_bytes > 0 && (result.cut_short || (options_.verify_data && ours))) {
+    bool cut_off = result.cut_short;
+    if (!cut_off && result.torn_bytes > 0 && options_.verify_data && ours) {
+      // Nobody can tell what was never written from what has become unreadable. The volume had been sealed: it is not for others to write on.
+      TARN_TRY(const bool empty, is_zero(file, result.end_offset));
+      cut_off = empty || !result.trailer;
+      if (cut_off)
+        trouble(volume, "bytes from " + std::to_string(result.end_offset) + " on (" + std::to_string(result.torn_bytes) +
+                            ") are cut off: what was written there last is lost, or an older version of it shows");
+    }
+    if (result.torn_bytes > 0 && cut_off) {
       TARN_CHECK(file.truncate(result.end_offset));
       if (result.end_offset == 0) return fs_.remove(path(volume));
     } else if (result.torn_bytes > 0) {

@@ -145,8 +145,14 @@ TEST_CASE("open: after a loss of power the index is made anew, and members that 
     CHECK(get(*store, "over") == "old");
     CHECK(!store->disks().front().trouble.empty());
   }
-  SECTION("the end of the volume never reached the disk: it is cut off") {
-    fs::resize_file(volume_path(disk, 1), fs::file_size(volume_path(disk, 1)) + 10'000);  // zeros
+  SECTION("the end of the volume never reached the disk: it is cut off, and that is said") {
+    const std::string volume = volume_path(disk, 1);
+    const auto size = fs::file_size(volume);
+    const std::string end = GENERATE(std::string(10'000, '\0'), noise(10'000, 1));
+    write_file(volume, read_file(volume) + end);
+    CHECK(open_bare_store({disk})->disks().front().trouble.find("bytes from " + std::to_string(size) + " on (10000) are cut off") !=
+          std::string::npos);
+    CHECK(fs::file_size(volume) == size);
     check_filled(disk);
     const auto report = check_disk(disk, {});
     REQUIRE(report);
@@ -182,6 +188,98 @@ TEST_CASE("open: after a loss of power a large object with a wrong byte is set a
   std::string kept(std::istreambuf_iterator<char>(file), {});
   REQUIRE(kept.size() > offset + body.size());
   CHECK(kept.compare(offset, 700'000, body, 0, 700'000) == 0);
+}
+
+TEST_CASE("open: after a loss of power a sealed volume whose last headers are damaged is kept, and that is said", "[object][crash]") {
+  const TemporaryDirectory directory;
+  const std::string disk = directory.file("a");
+  std::uint64_t offset = 0;
+  {
+    LocalStoreOptions options;
+    options.directories = {disk};
+    options.volume_bytes_max = 100'000;
+    auto store = LocalStore::open(options);
+    REQUIRE(store);
+    REQUIRE((*store)->create_bucket("bucket", 1));
+    for (int i = 0; offset == 0; ++i) {
+      const std::string key = std::to_string(i);
+      put(**store, key, noise(20'000, 1));
+      if ((*store)->find(0, {"bucket", key})->extents.front().volume != 1)
+        offset = (*store)->find(0, {"bucket", std::to_string(i - 1)})->extents.front().offset;  // the last of volume 1
+    }
+  }
+  const std::string volume = volume_path(disk, 1);
+  flip_byte(volume, offset - 700);
+  const std::string before = read_file(volume);
+  replace_in_file(disk + "/lock", "\"clean\":", "\"was\"  :");
+  replace_in_file(disk + "/lock", "\"boot\":", "\"befo\":");
+  for (int open = 0; open < 2; ++open) {
+    const auto store = open_bare_store({disk});
+    CHECK((store->disks().front().trouble.find(volume_path(fs::canonical(disk).string(), 1) + ": bytes from ") != std::string::npos) == (open == 0));
+    put(*store, "x" + std::to_string(open), "y");
+  }
+  CHECK((read_file(volume) == before));
+}
+
+TEST_CASE("open: after a loss of power a large object whose header never got to the disk does not stay among the volumes", "[object][crash]") {
+  const TemporaryDirectory directory;
+  const std::string disk = directory.file("a");
+  {
+    const auto store = open_store({disk});
+    put(*store, "large", noise(1'500'000, 1));
+    put(*store, "small", "small");
+  }
+  std::string whole = read_file(volume_path(disk, 2));
+  if (whole.size() < 1'500'000) whole = read_file(volume_path(disk, 1));
+  REQUIRE(whole.size() > 1'500'000);
+  const std::string lost = volume_path(disk, 9), kept = disk + "/quarantine/volume-00000009";
+  const auto open = [&] {
+    replace_in_file(disk + "/lock", "\"clean\":", "\"was\"  :");
+    replace_in_file(disk + "/lock", "\"boot\":", "\"befo\":");
+    const auto store = open_bare_store({disk});
+    CHECK(get(*store, "small") == "small");
+    return store->disks().front().trouble;
+  };
+  std::string bytes = whole;
+  SECTION("zeros are in its place") {
+    bytes.replace(0, 4096, 4096, '\0');
+  }
+  SECTION("garbage is in its place") {
+    bytes.replace(0, 4096, noise(4096, 5));
+  }
+  SECTION("nor the table of its blocks") {
+    bytes = std::string(4096, '\0') + noise(1'200'000, 2) + std::string(300'000, '\0');
+  }
+  write_file(lost, bytes);
+  CHECK(open().find(kept + ".tar: remove it") != std::string::npos);
+  CHECK_FALSE(fs::exists(lost));
+  CHECK((read_file(kept + ".tar") == bytes));
+  CHECK(open().empty());
+  CHECK(check_disk(disk, {})->healthy());
+  write_file(lost, bytes);  // the number was used again
+  CHECK(open().find(kept + "-2.tar: remove it") != std::string::npos);
+  CHECK((read_file(kept + ".tar") == bytes));
+  CHECK((read_file(kept + "-2.tar") == bytes));
+  write_file(lost, std::string(1'500'000, '\0'));
+  CHECK(open().find("nothing but zeros, and is removed") != std::string::npos);
+  CHECK_FALSE(fs::exists(lost));
+  CHECK(open().empty());
+}
+
+TEST_CASE("open: after a loss of power a tar of somebody else stays where it is, whatever its name", "[object][crash]") {
+  const TemporaryDirectory directory;
+  const std::string disk = directory.file("a"), other = directory.file("b");
+  { const auto store = open_store({disk}); }
+  {
+    const auto store = open_store({other});
+    put(*store, "x", "y");
+  }
+  const std::string theirs = read_file(volume_path(other, 1));
+  write_file(volume_path(disk, 9), theirs);
+  replace_in_file(disk + "/lock", "\"clean\":", "\"was\"  :");
+  replace_in_file(disk + "/lock", "\"boot\":", "\"befo\":");
+  CHECK(open_bare_store({disk})->disks().front().trouble.find("left alone") != std::string::npos);
+  CHECK((read_file(volume_path(disk, 9)) == theirs));
 }
 
 TEST_CASE("open: after a clean close another boot is nothing to worry about", "[object][crash]") {
