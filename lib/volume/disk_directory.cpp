@@ -73,7 +73,7 @@ Result<std::unique_ptr<DiskDirectory>> DiskDirectory::open(base::FileSystem& fs,
   }
   TARN_CHECK(directory->take_lock());
   TARN_CHECK(directory->load_or_make_identity(weight, create));
-  TARN_CHECK(fs.make_directory(directory->volumes_path()));
+  TARN_CHECK(directory->need_volumes());
   TARN_CHECK(fs.sync_directory(directory->path_));  // what is durable in a volume must be found
   return directory;
 }
@@ -141,6 +141,10 @@ Result<void> DiskDirectory::load_or_make_identity(std::uint64_t weight, bool cre
     const auto volumes = fs_.list(volumes_path());
     if (!volumes && volumes.error().code != ErrorCode::not_found) return fail(volumes.error());
     if (volumes && !volumes->empty()) return damaged_identity(file + " is missing, but there are volumes beside it");
+    TARN_TRY(const bool has_index, holds_index());
+    if (has_index)
+      return damaged_identity(file +
+                              " is missing, but there is an index beside it (if nothing of that disk is needed any more, empty the directory)");
     identity_.id = base::Uuid::random();
     identity_.weight = weight;
     if (weight == 0) {
@@ -152,6 +156,8 @@ Result<void> DiskDirectory::load_or_make_identity(std::uint64_t weight, bool cre
     auto named = fs_.sync_directory(parent);
     if (!named && named.error().code != ErrorCode::denied) return named;
     if (!named) base::log_warn(named.error().message + "; a loss of power in the next seconds may take the new disk with it");
+    TARN_CHECK(fs_.make_directory(volumes_path()));  // before it, too: need_volumes()
+    TARN_CHECK(fs_.sync_directory(path_));
     return write_identity();
   }
   if (!text) return fail(text.error());
@@ -173,6 +179,25 @@ Result<void> DiskDirectory::load_or_make_identity(std::uint64_t weight, bool cre
   const auto sum = base::json_string(*json, "sum");  // who writes the file by hand leaves it out
   if (sum && *sum != identity_sum(identity_)) return damaged_identity(file + " does not match its own sum");
   return {};
+}
+
+Result<bool> DiskDirectory::holds_index() {
+  for (const char* const name : {"/data.mdb", "/data.mdb.old"}) {
+    TARN_TRY(const bool there, fs_.exists(index_path() + name));
+    if (there) return true;
+  }
+  return false;
+}
+
+/// A disk has its volumes/ before it has its disk.json. Where that was the other way round (earlier versions) and the process ended in
+/// between, the disk has no store and no index.
+Result<void> DiskDirectory::need_volumes() {
+  TARN_TRY(const bool there, fs_.exists(volumes_path()));
+  if (there) return {};
+  TARN_TRY(const bool has_index, holds_index());
+  if (identity_.store_id.is_nil() && !has_index) return fs_.make_directory(volumes_path());
+  return fail(ErrorCode::corrupt, volumes_path() + " is missing: it holds the objects of disk " + identity_.id.to_string() +
+                                      "; put it back, or make an empty directory of that name if its objects are gone for good");
 }
 
 Result<void> DiskDirectory::set_store(const base::Uuid& store_id, const DiskSet& store_disks) {

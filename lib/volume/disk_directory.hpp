@@ -35,8 +35,8 @@ class DiskDirectory {
  public:
   /// Locks the directory and reads or makes its identity. A missing directory is made (its parent must exist).
   /// @param weight  of a new disk; 0: the file system's capacity.
-  /// @errors busy: another process has it (named); invalid: foreign files, or a newer format; corrupt: volumes without an identity;
-  ///         denied; io; no_space.
+  /// @errors busy: another process has it (named); invalid: foreign files, or a newer format; corrupt: volumes or an index without
+  ///         an identity, an identity without volumes; denied; io; no_space.
   [[nodiscard]] static Result<std::unique_ptr<DiskDirectory>> open(base::FileSystem& fs, const std::string& path, std::uint64_t weight,
                                                                    bool create = true);
 
@@ -66,6 +66,8 @@ class DiskDirectory {
   [[nodiscard]] Result<void> take_lock();
   [[nodiscard]] Result<void> write_lock_text(bool clean, bool trustworthy);
   [[nodiscard]] Result<void> load_or_make_identity(std::uint64_t weight, bool create);
+  [[nodiscard]] Result<bool> holds_index();
+  [[nodiscard]] Result<void> need_volumes();
   [[nodiscard]] Result<void> write_identity();
 
   base::FileSystem& fs_;

@@ -85,7 +85,8 @@ class Recovery {
       if (volume != UINT64_MAX) {
         volumes.push_back(volume);
       } else if (is_unfinished(name)) {
-        TARN_CHECK(fs_.remove(directory_ + "/volumes/" + name));
+        const std::string left = directory_ + "/volumes/" + name;
+        if (auto removed = fs_.remove(left); !removed && !fs_.list(left)) return fail(removed.error());  // a directory is not ours
       } else {
         base::log_warn(directory_ + "/volumes/" + name + ": not a volume; left alone");
       }
@@ -101,6 +102,10 @@ class Recovery {
     auto opened = fs_.open(path(volume), base::OpenMode::read_write);
     if (!opened && opened.error().code == ErrorCode::io) opened = fs_.open(path(volume), base::OpenMode::read_write);
     if (!opened && opened.error().code == ErrorCode::io) {
+      if (fs_.list(path(volume))) {
+        trouble(volume, "is a directory, not a volume; left alone");
+        return {};
+      }
       trouble(volume, "cannot be opened (" + opened.error().message + "); " + kHidden);
       out_.incomplete = true;
       return {};
