@@ -5,6 +5,8 @@
 #include <string>
 #include <utility>
 
+#include "base/error.hpp"
+
 namespace tarn::volume {
 
 namespace {
@@ -46,12 +48,14 @@ Result<void> GroupSync::wait(std::uint64_t ticket) {
     }
     lock.lock();
     running_ = false;
-    failed_ = !good;
+    const bool tried = good || !failure || failure->code != ErrorCode::busy;
+    failed_ = !good && tried;
     if (good)
       synced_ = std::max(synced_, covered);
-    else
+    else if (tried)
       failure_ = std::move(failure);
     done_.notify_all();
+    if (!tried) return fail(std::move(*failure));
   }
 }
 

@@ -5,7 +5,8 @@
 //                                            --somebody does-> waits; what it began before this ticket does not count: leads or waits again
 //
 // A sync that fails is not tried again: the system may have dropped the pages that it could not write, and would then
-// call the next one a success. Every ticket that was not covered before fails, now and later.
+// call the next one a success. Every ticket that was not covered before fails, now and later. One that was never begun (busy: no
+// descriptor was to be had) fails for its leader only; the next who waits tries it.
 #pragma once
 
 #include <atomic>

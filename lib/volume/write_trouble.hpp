@@ -43,6 +43,7 @@ class WriteTrouble {
 
   /// Runs a sync and remembers that it failed, whatever the reason (it threw: also): what it was for may be lost although it
   /// can still be read, and another one that works says nothing about it. So that stays until the disk is opened again.
+  /// Only busy is no failure: there was no descriptor for it (EMFILE, ENFILE), so nothing was tried and nothing is lost.
   template <class Sync>
   [[nodiscard]] Result<void> watch_sync(Sync&& sync) {
     Result<void> outcome;
@@ -52,7 +53,7 @@ class WriteTrouble {
       note_failed_sync(nullptr);
       throw;
     }
-    if (!outcome) note_failed_sync(&outcome.error());
+    if (!outcome && outcome.error().code != ErrorCode::busy) note_failed_sync(&outcome.error());
     return outcome;
   }
   /// @errors of the first sync that failed.

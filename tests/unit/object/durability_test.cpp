@@ -36,6 +36,7 @@ class SyncingFileSystem final : public ForwardingFileSystem {
  public:
   std::atomic<int> volume_syncs{0}, directory_syncs{0};
   std::atomic<bool> broken{false};     ///< syncs fail
+  std::atomic<bool> no_files{false};   ///< no directory can be opened to be synced
   std::atomic<int> ends_after{-1};     ///< the process ends, as if killed, instead of the sync of a volume after so many
   std::atomic<int> waits_for{0};       ///< a sync of a volume does not end before so many members were written
   std::atomic<int> written{0};         ///< members
@@ -50,6 +51,7 @@ class SyncingFileSystem final : public ForwardingFileSystem {
   Result<void> sync_directory(const std::string& directory) override {
     if (directory.find("/volumes") == std::string::npos) return {};
     ++directory_syncs;
+    if (no_files) return fail(ErrorCode::busy, "open directory " + directory + ": Too many open files");
     if (broken) return fail(ErrorCode::io, "fsync " + directory + ": refused");
     return {};
   }
@@ -421,4 +423,24 @@ TEST_CASE("LocalStore.create_bucket: one that failed for a sync is not there aft
     fs.broken = false;
   }
   CHECK_FALSE(open_on(fs, directory.file("a"))->has_bucket("late"));
+}
+
+TEST_CASE("sync: for lack of a descriptor puts fail as busy, and go on as soon as there is one", "[object][durability][faults]") {
+  const TemporaryDirectory directory;
+  SyncingFileSystem fs;
+  LocalStoreOptions options;
+  options.directories = {directory.file("a")};
+  auto store = LocalStore::open(options, fs).value();
+  REQUIRE(store->create_bucket("bucket", 1, {Durability::sync}));
+  const std::string large = noise(1'500'000, 1);  // a volume of its own, and so a new name
+  fs.no_files = true;
+  for (int i = 0; i < 2; ++i) CHECK(store->put(0, {"bucket", "large"}, bytes_of(large), {}).error().code == ErrorCode::busy);
+  CHECK(store->flush().error().code == ErrorCode::busy);
+  fs.no_files = false;
+  put(*store, "large", large);
+  put(*store, "small", "x");
+  REQUIRE(store->flush());
+  CHECK(store->disks().front().trouble.empty());
+  REQUIRE(store->close());
+  CHECK((get(*open_bare_store({directory.file("a")}), "large") == large));
 }

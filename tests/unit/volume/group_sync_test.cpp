@@ -110,3 +110,22 @@ TEST_CASE("WriteTrouble: a failed sync is remembered although there was no memor
   CHECK_FALSE(trouble.syncs_work());
   CHECK(told == 1);
 }
+
+TEST_CASE("GroupSync: a sync that was never begun for lack of a descriptor fails for its leader, and the next one is tried", "[volume][durability]") {
+  WriteTrouble trouble;
+  int tries = 0;
+  GroupSync group([&] {
+    return trouble.watch_sync([&]() -> Result<void> {
+      if (tries++ < 2) return fail(ErrorCode::busy, "open directory: too many open files");
+      return {};
+    });
+  });
+  const std::uint64_t first = group.note();
+  CHECK(group.wait(first).error().code == ErrorCode::busy);
+  CHECK(trouble.syncs_work());
+  CHECK(trouble.text().empty());
+  CHECK(group.wait(group.note()).error().code == ErrorCode::busy);
+  CHECK(group.wait(group.note()));
+  CHECK(group.wait(first));  // covered by now
+  CHECK(tries == 3);
+}
