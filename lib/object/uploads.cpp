@@ -203,6 +203,7 @@ Result<void> Uploads::remove_parts(volume::Disk& on, std::string_view id) {
 
 Result<void> Uploads::remove_orphans() {
   for (const auto& disk : disks_.all) {
+    if (disk->incomplete()) continue;  // the upload may be in what could not be read
     TARN_TRY(const auto stored, parts_on(*disk, {}));
     if (stored.empty()) continue;
     TARN_TRY(const auto uploads, uploads_on(*disk, {}));

@@ -66,6 +66,8 @@ class Disk {
   /// What open() found wrong, and whether it made the index anew.
   [[nodiscard]] const std::vector<std::string>& found_troubles() const noexcept { return found_troubles_; }
   [[nodiscard]] bool rebuilt() const noexcept { return rebuilt_; }
+  /// Whether a part of the disk could not be read: a later open may find more than there is now.
+  [[nodiscard]] bool incomplete() const noexcept { return incomplete_; }
 
   /// Writes a member into a shared volume: a small object, a removal, or a bucket's note; fills in sequence and size.
   /// @param receipt  as in Appender::append.
