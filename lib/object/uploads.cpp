@@ -174,10 +174,11 @@ Result<ObjectInfo> Uploads::complete(std::uint32_t disk, const ObjectName& name,
   }
   TARN_CHECK(record);
   TARN_CHECK(on->wait_durable(receipt));
-  // The object is there. What cannot be removed now is when the store is opened.
-  auto removed = append_removal(*on, upload_name(id, name), nullptr);
-  if (removed) removed = remove_parts(*on, id);
-  if (!removed) base::log_warn(describe(name, id) + ": is complete, but its parts are still listed: " + removed.error().message);
+  // The object is there. While the note is, too, the parts keep their names: to complete it again does no harm, to forget that would
+  // keep their space when the object goes. Parts without a note are removed when the store is opened.
+  TARN_CHECK(append_removal(*on, upload_name(id, name), nullptr));
+  if (const auto removed = remove_parts(*on, id); !removed)
+    base::log_warn(describe(name, id) + ": its parts stay for now: " + removed.error().message);
   return volume::object_info(name.key, *record);
 }
 

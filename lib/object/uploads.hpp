@@ -68,7 +68,8 @@ class Uploads {
   /// Makes the object of these parts, in their order, visible in one step; parts that are not among them are removed.
   /// @param parts  numbers that rise.
   /// @errors not_found: no such upload; invalid: no parts, not in order, one that was never uploaded or is another; aborted: a part was
-  ///         uploaded again meanwhile; corrupt: a part is damaged, upload it again; no_space, io. The upload is as before then.
+  ///         uploaded again meanwhile; corrupt: a part is damaged, upload it again; no_space, io. The upload is as before then;
+  ///         after the last two the object may be there: complete it again.
   /// @cost   reads all bytes once, to verify and hash them; writes 40 bytes for each part.
   [[nodiscard]] Result<ObjectInfo> complete(std::uint32_t disk, const ObjectName& name, std::string_view id, std::span<const WantedPart> parts);
   /// Removes the parts. Their space is free when it returns, but for what readers hold. @errors not_found, io.

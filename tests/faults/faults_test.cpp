@@ -84,12 +84,14 @@ void change(Life& life) {
   life.remove("plain", "gone");
   life.remove("safe", "large");
   for (int i = 0; i < 4; ++i) life.put("plain", "many-" + std::to_string(i), 9000);
+  life.upload("safe", "parts", kLarge + 4000);
+  life.append("safe", "parts", 3000);
 }
 
 void look(Life& life) {
   for (const char* const bucket : {"plain", "safe"}) {
     life.list(bucket);
-    for (const char* const key : {"small", "large", "gone", "stream"}) life.get(bucket, key);
+    for (const char* const key : {"small", "large", "gone", "stream", "parts"}) life.get(bucket, key);
   }
 }
 

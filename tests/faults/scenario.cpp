@@ -31,6 +31,10 @@ std::optional<Version> version_of(const std::vector<std::byte>& got, const Accou
   Version version = 0;
   if (got.size() < sizeof(version)) return std::nullopt;
   std::memcpy(&version, got.data(), sizeof(version));
+  if (const auto grown = account.grown.find({version, got.size()}); grown != account.grown.end()) {
+    const std::string body = body_of(version, got.size());  // the same bytes, and more of them
+    return std::memcmp(body.data(), got.data(), got.size()) == 0 ? std::optional(grown->second) : std::nullopt;
+  }
   const auto size = account.sizes.find(version);
   if (size == account.sizes.end() || size->second != got.size()) return std::nullopt;
   const std::string body = body_of(version, got.size());
@@ -124,6 +128,62 @@ void Life::stream(const std::string& bucket, const std::string& key, std::size_t
     account_.acknowledged({bucket, key}, version);
   else
     account_.failed({bucket, key}, version, stays_);
+}
+
+Result<void> Life::upload_body(const ObjectName& name, const std::string& body) {
+  auto& uploads = store_->uploads();
+  const auto begun = uploads.begin(0, name, {});
+  if (!begun) return fail(begun.error());
+  const auto bytes = bytes_of(body);
+  const std::size_t first = std::min(bytes.size(), kLarge);
+  const auto put_parts = [&]() -> Result<void> {
+    for (const std::uint32_t number : {2U, 1U}) {
+      auto writer = uploads.part(0, name, begun->id, number, UINT64_MAX);
+      if (!writer) return fail(writer.error());
+      if (auto written = (*writer)->write(number == 1 ? bytes.first(first) : bytes.subspan(first)); !written) return written;
+      if (auto done = (*writer)->commit(); !done) return fail(done.error());
+    }
+    auto done = uploads.complete(0, name, begun->id, std::vector<object::WantedPart>{{1, {}}, {2, {}}});
+    return done ? Result<void>() : fail(done.error());
+  };
+  auto done = put_parts();
+  if (!done) (void)uploads.abort(0, name, begun->id);  // else check_reopened() does it
+  return done;
+}
+
+void Life::upload(const std::string& bucket, const std::string& key, std::size_t size) {
+  const Version version = ++account_.last;
+  account_.sizes[version] = size;
+  const bool met_before = plan_ != nullptr && !plan_->met().empty();
+  if (took("upload", upload_body({bucket, key}, body_of(version, size)))) {
+    account_.acknowledged({bucket, key}, version);
+    note_leftovers(met_before);
+  } else {
+    account_.failed({bucket, key}, version, stays_);
+  }
+}
+
+void Life::append(const std::string& bucket, const std::string& key, std::size_t size) {
+  const auto& now = account_.names[{bucket, key}].now;
+  if (now.size() != 1) return;
+  const Version old = *now.begin(), version = ++account_.last;
+  const std::size_t before = old == 0 ? 0 : account_.sizes[old];
+  const Version first = old == 0 ? version : old;  // appended to once only
+  account_.sizes[version] = before + size;
+  if (old != 0) account_.grown[{old, before + size}] = version;
+  const std::string body = body_of(first, before + size);
+  const bool met_before = plan_ != nullptr && !plan_->met().empty();
+  if (took("append", store_->append(0, {bucket, key}, bytes_of(body).subspan(before)))) {
+    account_.acknowledged({bucket, key}, version);
+    note_leftovers(met_before);
+  } else {
+    account_.failed({bucket, key}, version, stays_);
+  }
+}
+
+/// The object is there; that what was of use to nobody but its writer could not be removed is only logged.
+void Life::note_leftovers(bool met_before) {
+  if (plan_ != nullptr && !met_before && !plan_->met().empty()) told_.emplace_back("logged");
 }
 
 void Life::remove(const std::string& bucket, const std::string& key) {
@@ -262,6 +322,11 @@ std::vector<std::string> check_reopened(const std::string& directory, Account& a
     check_objects(*store, account, wrong);
     if (const std::string trouble = store->disks().front().trouble; !trouble.empty() && !expected(trouble))
       wrong.push_back("trouble after the reopening: " + trouble);
+    for (const auto& bucket : store->buckets()) {
+      const auto uploads = store->uploads().list(bucket.name);
+      for (const auto& upload : uploads.value())
+        if (!store->uploads().abort(0, upload.name, upload.id)) wrong.push_back("an upload cannot be aborted after the reopening");
+    }
     if (!store->has_bucket("after") && !store->create_bucket("after", 1)) wrong.push_back("no new bucket after the reopening");
     account.buckets["after"] = true;
     const Version version = ++account.last;

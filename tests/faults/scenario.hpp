@@ -34,6 +34,8 @@ class Account {
   std::map<Name, State> names;
   std::map<std::string, bool> buckets;  ///< false: may or may not be there
   std::map<Version, std::size_t> sizes;
+  /// Versions that came about by appending: the one they begin with, their size.
+  std::map<std::pair<Version, std::size_t>, Version> grown;
   Version last = 0;
 
   void acknowledged(const Name& name, Version version) { names[name] = {{version}, {version}}; }
@@ -59,6 +61,10 @@ class Life {
   void put(const std::string& bucket, const std::string& key, std::size_t size);
   /// Through a writer, in pieces; read back before the commit.
   void stream(const std::string& bucket, const std::string& key, std::size_t size);
+  /// In two parts, the second one first; aborted when that fails.
+  void upload(const std::string& bucket, const std::string& key, std::size_t size);
+  /// Nothing where it is not sure what is there.
+  void append(const std::string& bucket, const std::string& key, std::size_t size);
   void remove(const std::string& bucket, const std::string& key);
   void get(const std::string& bucket, const std::string& key);
   void list(const std::string& bucket);
@@ -83,6 +89,8 @@ class Life {
   template <class T>
   bool took(const std::string& what, const Result<T>& outcome);
   [[nodiscard]] Result<void> stream_body(const ObjectName& name, const std::string& body);
+  [[nodiscard]] Result<void> upload_body(const ObjectName& name, const std::string& body);
+  void note_leftovers(bool met_before);
   void check_version(const Name& name, const Result<std::vector<std::byte>>& got);
 
   const std::string directory_;

@@ -34,10 +34,11 @@ class Reader(unittest.TestCase):
     def compare(self):
         """What the reader finds, compared with what the store lists and reads. The Disk that the reader found."""
         found = read_volumes.read_disk(self.disk)
-        bodies = {}
+        bodies, extents = {}, {}
         for name, member in found.objects.items():
             try:
                 bodies[name] = read_volumes.read_object(self.disk, member)
+                extents[name] = read_volumes.extents_of(self.disk, member)
             except ValueError:
                 bodies[name] = None
         target = os.path.join(self.directory, "target")
@@ -58,9 +59,15 @@ class Reader(unittest.TestCase):
                     body = bodies[listed[place]]
                     for begin, length in [(0, len(body)), (len(body) - 10, 10), (65_535, 2), (100_000, 300_000)]:
                         self.assertEqual(read_volumes.read_range(self.disk, member, begin, length), body[begin : begin + length])
+                if stored["readable"] and member.op == "assembled":
+                    body = bodies[listed[place]]
+                    for extent in extents[listed[place]]:
+                        self.assertEqual(read_volumes.read_range(self.disk, extent, 0, extent.size), body[: extent.size])
+                        body = body[extent.size :]
+                    self.assertEqual(body, b"")
                 self.assertEqual(
                     (stored["size"], stored["xxh3"], stored["mtime"], stored["type"], stored["meta"]),
-                    (member.size, member.checksum, member.mtime_ns, member.content_type.decode(),
+                    (member.object_size, member.object_checksum, member.mtime_ns, member.content_type.decode(),
                      {name.decode(): value.decode() for name, value in member.metadata.items()}),
                 )  # fmt: skip
         self.assertEqual(
@@ -78,6 +85,8 @@ class Reader(unittest.TestCase):
         self.assertEqual(found.buckets[b"synced"].durability, "sync")
         self.assertNotIn(b"gone", found.buckets)
         self.assertIn((b"bucket", b"/" * 1024), found.objects)
+        self.assertEqual(found.objects[b"other", b"in parts"].op, "assembled")
+        self.assertEqual(found.objects[b"synced", b"appended to"].object_size, 1_100_000 + 20_000)
 
     def test_a_disk_whose_process_was_killed(self):
         self.fill("killed", status=-9)
@@ -116,6 +125,17 @@ class Reader(unittest.TestCase):
                 with self.assertRaises(ValueError):
                     read_volumes.read_range(self.disk, member, member.size // 2, 1)
                 read_volumes.read_range(self.disk, member, 0, 1)
+        self.compare()
+
+    def test_a_damaged_part_is_noticed(self):
+        self.fill()
+        member = read_volumes.read_disk(self.disk).objects[b"other", b"in parts"]
+        extent = read_volumes.extents_of(self.disk, member)[1]
+        with open(self.volume(extent.volume), "r+b") as file:
+            file.seek(extent.data_offset + 10)
+            file.write(b"other bytes")
+        with self.assertRaises(ValueError):
+            read_volumes.read_object(self.disk, member)
         self.compare()
 
     def test_a_write_that_was_interrupted_at_any_byte(self):

@@ -112,6 +112,7 @@ class Filler {
       put("other", "size/" + std::to_string(size), noise(size, size));
     put("synced", "durable", "in a bucket with durability sync");
     metadata();
+    parts();
     change();
     volume_in_volume();
     for (int i = 0; i < 500; ++i) put("twice", "many/" + std::to_string(i), noise(static_cast<std::size_t>(i), 7));
@@ -130,6 +131,24 @@ class Filler {
     options.user_metadata = {{std::string(200, 'n'), std::string(1848, 'v')}};
     put("other", "much metadata", noise(1'200'000, 2), options);
     put("other", "much metadata, small", "", options);
+  }
+  void parts() {
+    const PutOptions options{"text/parts", {{"part", "of it"}}};
+    auto& uploads = store_->uploads();
+    const ObjectName name{"other", "in parts"};
+    const auto upload = need(uploads.begin(0, name, options)), left = need(uploads.begin(0, {"other", "not complete"}, {}));
+    for (const std::uint32_t number : {3U, 1U, 2U}) {
+      for (const auto& one : {upload, left}) {
+        const auto writer = need(uploads.part(0, one.name, one.id, number, UINT64_MAX));
+        const std::string body = noise(number == 3 ? 70'000 : 1'100'000 + number, 60 + number);
+        need(writer->write(std::as_bytes(std::span(body.data(), body.size()))));
+        need(writer->commit());
+      }
+    }
+    need(uploads.complete(0, name, upload.id, std::vector<object::WantedPart>{{1, {}}, {2, {}}, {3, {}}}));
+    put("synced", "appended to", noise(1'100'000, 70));
+    const std::string more = noise(20'000, 71);
+    need(store_->append(0, {"synced", "appended to"}, std::as_bytes(std::span(more.data(), more.size()))));
   }
   void change() {
     put("bucket", "small to small", "old");

@@ -16,7 +16,7 @@ import sys
 
 BLOCK = 512
 HEADER_BYTES_MAX = 64 * 1024
-OPERATIONS = ("delete", "bucket-create", "bucket-remove")  # those that change what is there; others are skipped
+OPERATIONS = ("delete", "bucket-create", "bucket-remove", "assembled")  # those that change what is there; others are skipped
 SUM_BLOCK = 64 * 1024  # of an object: each has a hash
 XATTR = b"SCHILY.xattr.user.tarn."
 
@@ -57,6 +57,17 @@ class Member:
     size: int
     end: int
     solo: bool
+    object_size: int  # of the object: not the member's for an assembled one
+    object_checksum: str
+
+
+@dataclasses.dataclass
+class Extent:
+    """A part of an assembled object: data of a member of a solo volume."""
+
+    volume: str
+    data_offset: int
+    size: int
 
 
 @dataclasses.dataclass
@@ -134,9 +145,14 @@ def member_at(volume: bytes, name: str, number: int, disk: str, offset: int):
         op = tarn.get(b"op", b"").decode()
         if op in ("", *OPERATIONS) and not {b"bucket", b"seq"} <= tarn.keys() or op == "" and b"xxh3" not in tarn:
             return None
+        assembled = op == "assembled"
+        if assembled and not {b"xxh3", b"object-size", b"object-xxh3"} <= tarn.keys():
+            return None
         member = Member(op, tarn.get(b"bucket", b""), tarn.get(b"key", b""), int(tarn.get(b"seq", 0)), int(tarn.get(b"mtime", 0)),
                         tarn.get(b"xxh3", b"").decode(), tarn.get(b"type", b""), meta, tarn.get(b"durability", b"none").decode(), name,
-                        data_offset, size, data_offset + padded(size), first[0] != plain)  # fmt: skip
+                        data_offset, size, data_offset + padded(size), first[0] != plain,
+                        int(tarn[b"object-size"]) if assembled else size,
+                        tarn[b"object-xxh3" if assembled else b"xxh3"].decode() if op in ("", "assembled") else "")  # fmt: skip
     except (ValueError, KeyError):
         return None
     if member.end > len(volume):
@@ -183,31 +199,50 @@ def read_disk(directory: str) -> Disk:
         for member in read_volume(os.path.join(volumes, name), identity["disk"], damages):
             if member.op in ("bucket-create", "bucket-remove"):
                 kept, key = notes, member.bucket
-            elif member.op in ("", "delete"):
+            elif member.op in ("", "delete", "assembled"):
                 kept, key = newest, (member.bucket, member.key)
             else:
                 continue  # a kind that this reader does not know
             if key not in kept or kept[key].sequence < member.sequence:
                 kept[key] = member
-    objects = {key: member for key, member in sorted(newest.items()) if member.op == ""}
+    # Buckets that begin with a full stop are Tarn's own.
+    objects = {key: member for key, member in sorted(newest.items()) if member.op != "delete" and not key[0].startswith(b".")}
     buckets = {name: note for name, note in notes.items() if note.op == "bucket-create"}
     for bucket, _ in objects:
         buckets.setdefault(bucket, None)
     return Disk(identity, objects, buckets, damages)
 
 
+def data_of(directory: str, place) -> bytes:
+    with open(os.path.join(directory, "volumes", place.volume), "rb") as file:
+        file.seek(place.data_offset)
+        return file.read(place.size)
+
+
+def extents_of(directory: str, member: Member) -> list:
+    """"Objects that were assembled": where an object's bytes lie, in order. ValueError: the list is damaged."""
+    if member.op != "assembled":
+        return [member]
+    text = data_of(directory, member)
+    if xxh3_128(text) != member.checksum:
+        raise ValueError(f"{member.bucket!r}/{member.key!r} in {member.volume}: its list does not match its checksum")
+    lines = [line.split() for line in text.decode().splitlines()]
+    return [Extent(f"{int(volume):08d}.tar", int(offset), int(size)) for volume, offset, size, _, _ in lines]
+
+
 def read_object(directory: str, member: Member) -> bytes:
     """ValueError: the bytes are not those that were put."""
-    with open(os.path.join(directory, "volumes", member.volume), "rb") as file:
-        file.seek(member.data_offset)
-        data = file.read(member.size)
-    if xxh3_128(data) != member.checksum:
+    try:
+        data = b"".join(data_of(directory, extent) for extent in extents_of(directory, member))
+    except FileNotFoundError as error:
+        raise ValueError(f"{member.bucket!r}/{member.key!r}: {error}") from error
+    if xxh3_128(data) != member.object_checksum:
         raise ValueError(f"{member.bucket!r}/{member.key!r} in {member.volume}: its bytes do not match their checksum")
     return data
 
 
-def read_range(directory: str, member: Member, offset: int, length: int) -> bytes:
-    """"The block hashes of a solo volume": a part of an object of 1 MiB or more. ValueError: a block is not what was put."""
+def read_range(directory: str, member, offset: int, length: int) -> bytes:
+    """"The block hashes of a solo volume": a part of an object of 1 MiB or more, or of one of its extents. ValueError: a block is not what was put."""
     table = member.data_offset + padded(member.size) + 3 * BLOCK
     part = b""
     with open(os.path.join(directory, "volumes", member.volume), "rb") as file:
@@ -217,7 +252,7 @@ def read_range(directory: str, member: Member, offset: int, length: int) -> byte
             file.seek(member.data_offset + SUM_BLOCK * number)
             block = file.read(min(SUM_BLOCK, member.size - SUM_BLOCK * number))
             if int(xxh3_64(block, number), 16) != wanted:
-                raise ValueError(f"{member.bucket!r}/{member.key!r} in {member.volume}: block {number} does not match its hash")
+                raise ValueError(f"{member.volume}: block {number} of the data at {member.data_offset} does not match its hash")
             part += block
     begin = offset % SUM_BLOCK
     return part[begin : begin + length]
@@ -230,7 +265,7 @@ def main() -> None:
     disk = read_disk(directory)
     for (bucket, key), member in disk.objects.items():
         read_object(directory, member)
-        print(json.dumps({"bucket": bucket.decode(), "key": key.decode(), "bytes": member.size, "xxh3": member.checksum}))
+        print(json.dumps({"bucket": bucket.decode(), "key": key.decode(), "bytes": member.object_size, "xxh3": member.object_checksum}))
     for volume, begin, end in disk.damages:
         print(f"{volume}: bytes {begin} to {end} are damaged", file=sys.stderr)
 
