@@ -82,5 +82,13 @@ Error errno_error(int errno_value, std::string_view operation, std::string_view 
   return Error(code, std::move(text));
 }
 
+Error error_of(const std::exception& exception, std::string_view work) noexcept {
+  try {
+    return Error(ErrorCode::io, std::string(work).append(": ").append(exception.what()));
+  } catch (...) {
+    return Error(ErrorCode::io, "no memory");  // short enough to need none
+  }
+}
+
 }  // namespace base
 }  // namespace tarn

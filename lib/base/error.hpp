@@ -2,6 +2,7 @@
 // Level 1 (base). Pure.
 #pragma once
 
+#include <exception>
 #include <string_view>
 
 #include <tarn/result.hpp>
@@ -24,6 +25,9 @@ struct ErrorCodeRow {
 /// An Error from an errno: "open /scratch/x: No space left on device". ENOSPC and EDQUOT become
 /// no_space, EACCES and EPERM and EROFS denied, ENOENT not_found, EEXIST exists, EMFILE and ENFILE busy with the remedy, others io.
 [[nodiscard]] Error errno_error(int errno_value, std::string_view operation, std::string_view path);
+
+/// Of an exception at the top of a thread: io, "WORK: what it says", or less when there is no memory for that.
+[[nodiscard]] Error error_of(const std::exception& exception, std::string_view work) noexcept;
 
 }  // namespace tarn::base
 

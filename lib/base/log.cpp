@@ -42,4 +42,11 @@ void log(LogLevel level, std::string_view text) {
     logger().log(spd_level, "{}", text);
 }
 
+void log_if_possible(LogLevel level, std::string_view text) noexcept {
+  try {
+    log(level, text);
+  } catch (...) {
+  }
+}
+
 }  // namespace tarn::base

@@ -22,6 +22,9 @@ inline void log_error(std::string_view text) {
   log(LogLevel::error, text);
 }
 
+/// For the tops of threads: without the memory that it takes the line is left out.
+void log_if_possible(LogLevel level, std::string_view text) noexcept;
+
 /// Shown in each line of this process from now on.
 void set_log_rank(int rank);
 

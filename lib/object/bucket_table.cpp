@@ -64,6 +64,7 @@ Result<void> BucketTable::create(std::string_view bucket, std::int64_t created_n
   const std::unique_lock guard(guard_);
   if (has(bucket)) return fail(ErrorCode::exists, "bucket " + std::string(bucket) + " exists already");
   const BucketInfo info{std::string(bucket), created_ns, options.durability};
+  decltype(buckets_) made{{info.name, info}};  // now: once the disks know of it, there must be memory for it here
   for (std::size_t i = 0; i < disks_.all.size(); ++i) {
     auto noted = note(*disks_.all[i], info, volume::MemberKind::bucket_created);
     if (noted) continue;
@@ -72,7 +73,7 @@ Result<void> BucketTable::create(std::string_view bucket, std::int64_t created_n
     return noted;
   }
   const std::unique_lock lock(mutex_);
-  buckets_.emplace(info.name, info);
+  buckets_.merge(made);
   return {};
 }
 

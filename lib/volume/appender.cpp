@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <optional>
 #include <thread>
 #include <utility>
 
@@ -171,29 +172,34 @@ Appender::LaneHold Appender::choose_lane() {
 }
 
 void Appender::retire(Lane& lane, VolumeKind kind) {
-  lane.retired[lane.volume] = VolumeState{kind, lane.end, 0, lane.notes};
   note_unsynced(lane.volume);
+  lane.retired[lane.volume] = VolumeState{kind, lane.end, 0, lane.notes};
+  lane.torn.reset();  // from here on nothing can fail
   lane.file.reset();
   lane.sync.reset();
   lane.grown = false;
 }
 
 /// Cuts off what a failed write has left. Where that fails too, the next open() does it. When it is not for lack of space, it may be
-/// this very place that cannot be written: the lane goes on elsewhere.
+/// this very place that cannot be written: the lane goes on elsewhere. For lack of memory it may throw: the next writer does it then.
 void Appender::undo_write(Lane& lane, ErrorCode reason) {
+  lane.torn = reason;
   const bool cut_off = lane.file->truncate(lane.end).has_value();
-  if (cut_off && reason == ErrorCode::no_space) return;
-  if (lane.end > 0) return retire(lane, VolumeKind::open);
-  if (fs_.remove(volume_file_path(directory_, lane.volume))) {
-    cache_.drop(lane.volume);
-    lane.file.reset();
-    lane.sync.reset();
-  } else if (!cut_off) {
-    retire(lane, VolumeKind::open);
+  if (!cut_off || reason != ErrorCode::no_space) {
+    if (lane.end > 0) return retire(lane, VolumeKind::open);
+    if (fs_.remove(volume_file_path(directory_, lane.volume))) {
+      cache_.drop(lane.volume);
+      lane.file.reset();
+      lane.sync.reset();
+    } else if (!cut_off) {
+      return retire(lane, VolumeKind::open);
+    }
   }
+  lane.torn.reset();
 }
 
 Result<void> Appender::prepare_lane(Lane& lane, std::uint64_t member_bytes) {
+  if (lane.file && lane.torn) undo_write(lane, *lane.torn);
   if (lane.file && lane.end > 0 && lane.end + member_bytes > volume_bytes_max_) {
     if (auto sealed = lane.file->write_at(lane.end, std::span<const std::byte>(kZeros)); !sealed) {
       undo_write(lane, sealed.error().code);
@@ -211,6 +217,7 @@ Result<void> Appender::prepare_lane(Lane& lane, std::uint64_t member_bytes) {
 Result<bool> Appender::seal_early(std::uint64_t volume) {
   for (Lane& lane : lanes_) {
     const std::lock_guard lock(lane.mutex);
+    if (lane.file && lane.torn) undo_write(lane, *lane.torn);
     if (!lane.file || lane.volume != volume || lane.end == 0) continue;
     TARN_CHECK(trouble_.watch(lane.file->write_at(lane.end, std::span<const std::byte>(kZeros))));
     retire(lane, VolumeKind::sealed);
@@ -238,28 +245,36 @@ Result<Record> Appender::write_member(Member& member, std::span<const std::byte>
   if (member.kind == MemberKind::deleted) member.newest_volume = next_volume_.load() - 1;
   const auto header = encode_header(member, Place{disk_, lane->volume, lane->end});
   const std::array<std::span<const std::byte>, 3> pieces{header, data, std::span(kZeros).first(tar::padded(data.size()) - data.size())};
+  const Extent extent{lane->volume, lane->end + header.size(), data.size(), false, false, header.size()};
+  Record record = to_record(member, extent, extents);
+  std::optional<Receipts::Slot> slot;
+  if (receipt != nullptr) slot.emplace(receipts_);
+  std::optional<Pending::Reservation> change;
+  BucketChange note;
+  if (member.is_bucket_note()) {
+    note = {member.name.bucket, member.sequence, std::nullopt, member.durability};
+    if (member.kind == MemberKind::bucket_created) note.created_ns = member.modified_ns;
+    if (lane->buckets.size() == lane->buckets.capacity()) lane->buckets.reserve(2 * lane->buckets.size() + 4);
+  } else {
+    const auto of = member.is_object() ? std::optional<Record>(record) : std::nullopt;
+    change.emplace(pending_, Change{index_key(member.name.bucket, member.name.key), member.sequence, of, receipt != nullptr});
+  }
   if (auto written = lane->file->write_at(lane->end, pieces); !written) {
     undo_write(*lane, written.error().code);
     return fail(std::move(written).error());
   }
-  const Extent extent{lane->volume, lane->end + header.size(), data.size(), false, false, header.size()};
+  // The member is on the disk: nothing below can fail.
   lane->end += extent.footprint_bytes();
   lane->notes.add(member, extent.footprint_bytes());
   lane->grown = true;
-  if (receipt != nullptr) {
+  if (slot) {
     *receipt = {lane->sync, lane->sync->note(), lane->name_ticket};
-    receipts_.add(*receipt);
+    slot->fill(*receipt);
   }
-  Record record = to_record(member, extent, extents);
-  if (member.is_bucket_note()) {
-    BucketChange change{member.name.bucket, member.sequence, std::nullopt, member.durability};
-    if (member.kind == MemberKind::bucket_created) change.created_ns = member.modified_ns;
-    lane->buckets.push_back(std::move(change));
-  } else {
-    Change change{index_key(member.name.bucket, member.name.key), member.sequence, std::nullopt, receipt != nullptr};
-    if (member.is_object()) change.record = record;
-    pending_.insert(std::move(change));
-  }
+  if (change)
+    change->publish();
+  else
+    lane->buckets.push_back(std::move(note));
   return record;
 }
 
@@ -309,17 +324,24 @@ Result<Record> Appender::name_solo(SoloFile& solo, Member& member, Receipt* rece
   member.sequence = sequence_.fetch_add(1) + 1;
   const auto header = encode_header(member, solo.place_, solo.data_offset_);
   TARN_ASSERT(header.size() == solo.data_offset_);
+  Record record = to_record(member, Extent{solo.place_.volume, solo.data_offset_, member.size_bytes, true, true, solo.data_offset_});
+  Pending::Reservation change(pending_, Change{index_key(member.name.bucket, member.name.key), member.sequence, record, receipt != nullptr});
+  std::optional<Receipts::Slot> slot;
+  std::shared_ptr<GroupSync> group;
+  if (receipt != nullptr) {
+    slot.emplace(receipts_);
+    group = group_of(file);
+  }
+  note_unsynced(solo.place_.volume);  // a volume that is not there is passed over
   TARN_CHECK(file->write_at(0, std::span<const std::byte>(header)));
   TARN_CHECK(fs_.rename(solo.temporary_path_, volume_file_path(directory_, solo.place_.volume)));
-  solo.committed_ = true;
-  note_unsynced(solo.place_.volume);
-  if (receipt != nullptr) {
-    *receipt = {group_of(std::move(file)), 0, names_.note()};
+  solo.committed_ = true;  // the object is on the disk: nothing below can fail
+  if (slot) {
+    *receipt = {std::move(group), 0, names_.note()};
     receipt->volume_ticket = receipt->volume->note();
-    receipts_.add(*receipt);
+    slot->fill(*receipt);
   }
-  Record record = to_record(member, Extent{solo.place_.volume, solo.data_offset_, member.size_bytes, true, true, solo.data_offset_});
-  pending_.insert(Change{index_key(member.name.bucket, member.name.key), member.sequence, record, receipt != nullptr});
+  change.publish();
   return record;
 }
 
@@ -329,12 +351,14 @@ Appender::Cut Appender::cut() {
   const std::lock_guard solo_lock(solo_mutex_);
   Cut result;
   result.sequence = sequence_.load();
-  for (Lane& lane : lanes_) {
-    result.volumes.merge(lane.retired);
-    lane.retired.clear();
+  for (const Lane& lane : lanes_) {
+    for (const auto& [volume, state] : lane.retired) result.volumes[volume] = state;
     if (lane.grown) result.volumes[lane.volume] = VolumeState{VolumeKind::open, lane.end, 0, lane.notes};
-    lane.grown = false;
     result.buckets.insert(result.buckets.end(), lane.buckets.begin(), lane.buckets.end());
+  }
+  for (Lane& lane : lanes_) {  // not before everything has been copied: there may be no memory for that
+    lane.retired.clear();
+    lane.grown = false;
     lane.buckets.clear();
   }
   std::sort(result.buckets.begin(), result.buckets.end(), [](const auto& a, const auto& b) { return a.sequence < b.sequence; });

@@ -5,6 +5,7 @@
 //  1. A volume is a gap-free sequence of members: a failed write is cut off again before the next one.
 //  2. A sequence number is taken, its member written and its change put into Pending under one mutex (a lane's or the solo
 //     one). cut() holds all of them: what it takes is everything up to one sequence number, nothing else.
+//  3. What a change needs of memory is there before its member is written: one that is on the disk is pending.
 #pragma once
 
 #include <array>
@@ -14,6 +15,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -152,6 +154,7 @@ class Appender {
     std::uint64_t volume = 0;
     std::uint64_t end = 0;
     VolumeNotes notes;
+    std::optional<ErrorCode> torn;                 // a write failed for this, and what it has left is still to be cut off
     bool grown = false;                            // since the last cut
     std::map<std::uint64_t, VolumeState> retired;  // volumes this lane has left since the last cut
     std::vector<BucketChange> buckets;             // since the last cut

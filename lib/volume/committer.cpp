@@ -83,22 +83,28 @@ void Committer::run() {
       last = stopping_;
       ++started_;
     }
-    Result<void> done;
-    try {
-      done = commit_once();
-    } catch (const std::exception& error) {  // bad_alloc: the cut is kept and tried again
-      done = fail(ErrorCode::io, std::string("index commit: ") + error.what());
-    }
+    Result<void> done = try_commit();
     const std::lock_guard lock(mutex_);
-    if (!done && (!trouble_ || trouble_->message != done.error().message)) base::log_error(done.error().message);
-    trouble_ = done ? std::nullopt : std::optional<Error>(done.error());
+    if (!done && (!trouble_ || trouble_->message != done.error().message)) base::log_if_possible(base::LogLevel::error, done.error().message);
+    trouble_.reset();
+    if (!done) trouble_.emplace(std::move(done).error());
     finished_ = started_;
     done_.notify_all();
     if (last) return;
   }
 }
 
+/// Whatever happens: for lack of memory too the cut is kept, and tried again.
+Result<void> Committer::try_commit() noexcept {
+  try {
+    return commit_once();
+  } catch (const std::exception& error) {
+    return tl::unexpected<Error>(base::error_of(error, "index commit"));
+  }
+}
+
 Result<void> Committer::commit_once() {
+  remove_dead();  // of a commit that had no memory left for it
   const bool again = unfinished_.has_value();
   if (!again) unfinished_ = appender_.cut();
   Batch batch;
@@ -107,27 +113,30 @@ Result<void> Committer::commit_once() {
   batch.volumes = unfinished_->volumes;
   batch.sequence = unfinished_->sequence;
   batch.replaced = pending_.replaced();
-  std::vector<Extent> dead;
-  if (!batch.changes.empty() || !batch.buckets.empty() || !batch.volumes.empty()) {
-    TARN_TRY(dead, index_.commit(batch));
-  }
   const bool sync = std::any_of(batch.changes.begin(), batch.changes.end(), [](const Change* change) { return change->sync; });
+  if (!batch.changes.empty() || !batch.buckets.empty() || !batch.volumes.empty()) {
+    TARN_TRY(dead_, index_.commit(batch));
+  }
+  dead_are_sync_ = sync;  // from here to reset() nothing can fail
   pending_.clear();
   unfinished_.reset();  // not before: what is left of it is committed again
-  remove_dead(dead, sync);
-  if (!dead.empty()) garbage_grew_();
+  const bool garbage = !dead_.empty();
+  remove_dead();
+  if (garbage) garbage_grew_();
   if (again) return commit_once();  // what has become pending since the cut that failed
   return {};
 }
 
-void Committer::remove_dead(const std::vector<Extent>& dead, bool sync) {
+void Committer::remove_dead() {
   const std::size_t before = dead_volumes_.size();
-  for (const Extent& extent : dead) {
+  dead_volumes_.reserve(before + dead_.size());
+  for (const Extent& extent : dead_) {
     if (!extent.solo) continue;
     dead_volumes_.push_back(extent.volume);
     sync_first_ |= appender_.may_be_durable(extent.volume);
   }
-  sync_first_ |= sync && dead_volumes_.size() > before;
+  sync_first_ |= dead_are_sync_ && dead_volumes_.size() > before;
+  dead_.clear();
   if (sync_first_ && !appender_.sync()) return;  // the disk's trouble tells why; the volumes stay until it is opened again
   sync_first_ = false;
   for (const std::uint64_t volume : dead_volumes_) remove_volume_(volume);

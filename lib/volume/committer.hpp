@@ -45,6 +45,7 @@ class Committer {
 
  private:
   void run();
+  [[nodiscard]] Result<void> try_commit() noexcept;
   [[nodiscard]] Result<void> commit_once();
 
   Index& index_;
@@ -52,8 +53,10 @@ class Committer {
   Pending& pending_;
   const std::function<void(std::uint64_t)> remove_volume_;
   const std::function<void()> garbage_grew_;
-  void remove_dead(const std::vector<Extent>& dead, bool sync);
+  void remove_dead();
   std::optional<Appender::Cut> unfinished_;  // of the thread: its commit failed and is tried again
+  std::vector<Extent> dead_;                 // of the thread: of the last commit, still to be looked through
+  bool dead_are_sync_ = false;               // of the thread: one of that commit's changes was in a bucket with durability sync
   std::vector<std::uint64_t> dead_volumes_;  // of the thread: nothing points to them any more
   bool sync_first_ = false;                  // of the thread: what replaced one of them must be on stable storage before it goes
 

@@ -49,19 +49,24 @@ void Compactor::run() {
     working_ = true;
     woken_.store(false);
     lock.unlock();
-    Result<bool> more = false;
-    try {
-      more = round();
-    } catch (const std::exception& error) {  // bad_alloc: tried again
-      more = fail(ErrorCode::io, std::string("compaction: ") + error.what());
-    }
+    Result<bool> more = try_round();
     lock.lock();
     if (!more || *more) woken_.store(true);
     working_ = false;
-    const std::string trouble = more || more.error().code == ErrorCode::aborted ? std::string() : more.error().message;
-    if (!trouble.empty() && trouble != round_trouble_) base::log_warn(trouble);
-    round_trouble_ = trouble;
+    std::string trouble;
+    if (!more && more.error().code != ErrorCode::aborted) trouble = std::move(more.error().message);
+    if (!trouble.empty() && trouble != round_trouble_) base::log_if_possible(base::LogLevel::warn, trouble);
+    round_trouble_ = std::move(trouble);
     wake_.wait_for(lock, more ? std::chrono::milliseconds(limits::kCompactionInterval) : kRetryInterval, [&] { return stopping_.load(); });
+  }
+}
+
+/// For lack of memory too it is tried again.
+Result<bool> Compactor::try_round() noexcept {
+  try {
+    return round();
+  } catch (const std::exception& error) {
+    return tl::unexpected<Error>(base::error_of(error, "compaction"));
   }
 }
 
@@ -119,6 +124,8 @@ Result<Compactor::Plan> Compactor::choose() const {
 Result<bool> Compactor::round() {
   const std::lock_guard turn(round_mutex_);
   if (sync_failed_ || stopping_.load() || context_.pins.pinned()) return false;
+  if (unsynced_) context_.appender.note_unsynced(*unsynced_);
+  unsynced_.reset();
   TARN_TRY(const auto plan, choose());
   if (plan.victims.empty()) return false;
   TARN_TRY(const bool sealed, seal_open(plan.victims));
@@ -161,16 +168,12 @@ Result<bool> Compactor::compact(const Plan& plan) {
     }
     return {};
   };
-  Result<void> moved, finished;
-  try {
-    moved = move_all();
-    finished = mover.finish();
-  } catch (...) {  // no memory: what was copied counts, so it is to be synced
-    context_.appender.note_unsynced(target);
-    throw;
-  }
+  unsynced_ = target;  // when there is no memory left: what was copied counts, so the next round has it synced
+  const Result<void> moved = move_all();
+  const Result<void> finished = mover.finish();
   moved_bytes_ += mover.copied_bytes();
   if (mover.wrote()) context_.appender.note_unsynced(target);
+  unsynced_.reset();
   if (finished && !emptied.empty()) TARN_CHECK(give_back(emptied));
   TARN_CHECK(moved);
   TARN_CHECK(finished);

@@ -21,6 +21,7 @@
 #include <cstdint>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <string>
 #include <thread>
@@ -78,6 +79,7 @@ class Compactor {
     bool hurry = false, nearly_full = false;
   };
   void run();
+  [[nodiscard]] Result<bool> try_round() noexcept;
   [[nodiscard]] Result<GarbageSurvey> survey(const GarbageSurvey::Volumes& volumes) const;
   [[nodiscard]] Result<Plan> choose() const;
   [[nodiscard]] Result<bool> seal_open(const std::vector<Victim>& victims);
@@ -88,10 +90,11 @@ class Compactor {
 
   const Context context_;
   const CompactionOptions options_;
-  std::mutex round_mutex_;            // one round at a time; guards the next three
+  std::mutex round_mutex_;            // one round at a time; guards the next four
   std::set<std::uint64_t> excluded_;  // cannot be compacted before the disk is opened again
   std::chrono::steady_clock::time_point due_{};
   bool sync_failed_ = false;
+  std::optional<std::uint64_t> unsynced_;  // a new volume that the appender has not been told of
 
   std::atomic<std::uint64_t> moved_bytes_{0}, returned_bytes_{0};
   std::atomic<bool> woken_{false}, stopping_{false};

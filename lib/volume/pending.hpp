@@ -1,10 +1,10 @@
 // pending.hpp - changes that are in a volume already and not yet in the index.
-// Level 2 (volume). Any thread may insert and find; swap(), committing() and clear() belong to the committer.
+// Level 2 (volume). Any thread may publish and find; swap(), committing() and clear() belong to the committer.
 //
-//   insert -> active --swap()--> committing --(index commit)--> clear()
+//   Reservation: publish -> active --swap()--> committing --(index commit)--> clear()
 //
 // A key is looked for in active, then committing, then the index: clear() comes after the index commit, so at every
-// moment a change is found in one of them. swap() must be called while no insert can run (Appender::cut), so that what
+// moment a change is found in one of them. swap() must be called while nobody holds a reservation (Appender::cut), so that what
 // it takes is everything up to one sequence number.
 #pragma once
 
@@ -23,9 +23,27 @@
 namespace tarn::volume {
 
 class Pending {
+  struct Entry;
+  struct Shard;
+
  public:
-  /// The highest sequence of a key wins.
-  void insert(Change change);
+  /// Room for a change, with all the memory that publish() takes: once the change is on the disk, nothing may fail any more. It
+  /// must go before swap() is called: a writer makes, publishes and destroys it under one mutex (Appender, invariant 2).
+  class Reservation {
+   public:
+    Reservation(Pending& pending, Change change);
+    Reservation(const Reservation&) = delete;
+    Reservation& operator=(const Reservation&) = delete;
+    ~Reservation();  ///< gives the room back, unless it has been published
+    /// From now on the change is found. The highest sequence of a key wins.
+    void publish() noexcept;
+
+   private:
+    Pending& pending_;
+    Change change_;
+    Shard& shard_;
+    Entry* entry_ = nullptr;  // nullptr: published
+  };
   /// @return nullopt: nothing known here; a Change without record: removed.
   [[nodiscard]] std::optional<Change> find(std::string_view key) const;
   /// Whether find() would know of the key.
@@ -39,24 +57,30 @@ class Pending {
   /// Extents of changes up to the last swap() that were replaced before they ever reached the index.
   [[nodiscard]] std::vector<Extent> replaced() const;
   /// Empties committing.
-  void clear();
+  void clear() noexcept;
 
  private:
   struct TextHash {
     using is_transparent = void;
     std::size_t operator()(std::string_view text) const noexcept { return std::hash<std::string_view>()(text); }
   };
-  using Map = std::unordered_map<std::string, Change, TextHash, std::equal_to<>>;
+  struct Entry {
+    Change change;
+    bool visible = false;      // something has been published
+    std::size_t reserved = 0;  // reservations that are not
+  };
+  using Map = std::unordered_map<std::string, Entry, TextHash, std::equal_to<>>;
   struct alignas(64) Shard {
     mutable std::mutex mutex;  // guards the rest
     Map active, committing;
     std::vector<Extent> replaced, replaced_committing;
+    std::size_t places = 0;  // of all that is in `active` or was: what `replaced` has room for
   };
   [[nodiscard]] Shard& shard_of(std::string_view key) noexcept;
   [[nodiscard]] const Shard& shard_of(std::string_view key) const noexcept;
 
   std::array<Shard, 16> shards_;
-  std::atomic<std::size_t> size_{0};     // of all active maps
+  std::atomic<std::size_t> size_{0};     // of all active maps, reservations included
   std::atomic<std::size_t> unclear_{0};  // of all maps: while 0, readers look no further
 };
 

@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <utility>
 #include <vector>
 
 #include "volume/group_sync.hpp"
@@ -23,12 +24,34 @@ struct Receipt {
 /// The changes that can be seen already and are not on stable storage yet. One whose sync failed stays.
 class Receipts {
  public:
-  /// To be called before the change can be seen: whoever sees it finds it here. Fills in the number.
-  void add(Receipt& receipt) {
-    const std::lock_guard lock(mutex_);
-    receipt.number = ++last_;
-    waiting_.emplace(receipt.number, receipt);
-  }
+  /// Room for a receipt, with all the memory that fill() takes.
+  class Slot {
+   public:
+    explicit Slot(Receipts& receipts) : receipts_(receipts) {
+      const std::lock_guard lock(receipts_.mutex_);
+      place_ = &receipts_.waiting_[receipts_.last_ + 1];
+      number_ = ++receipts_.last_;
+    }
+    Slot(const Slot&) = delete;
+    Slot& operator=(const Slot&) = delete;
+    ~Slot() {
+      if (place_ == nullptr) return;
+      const std::lock_guard lock(receipts_.mutex_);
+      receipts_.waiting_.erase(number_);
+    }
+    /// To be called before the change can be seen: whoever sees it finds it here. Fills in the number.
+    void fill(Receipt& receipt) noexcept {
+      const std::lock_guard lock(receipts_.mutex_);
+      receipt.number = number_;
+      *std::exchange(place_, nullptr) = receipt;
+    }
+
+   private:
+    Receipts& receipts_;
+    Receipt* place_ = nullptr;  // nullptr: filled
+    std::uint64_t number_ = 0;
+  };
+
   /// It is on stable storage.
   void settle(const Receipt& receipt) noexcept {
     const std::lock_guard lock(mutex_);
@@ -38,7 +61,8 @@ class Receipts {
     std::vector<Receipt> all;
     const std::lock_guard lock(mutex_);
     all.reserve(waiting_.size());
-    for (const auto& [number, receipt] : waiting_) all.push_back(receipt);
+    for (const auto& [number, receipt] : waiting_)
+      if (receipt.volume) all.push_back(receipt);
     return all;
   }
 

@@ -126,7 +126,7 @@ TEST_CASE("LocalStore: buckets come and go while others put into them; no object
     }
   });
   int removed = 0;
-  for (int i = 0; i < 300; ++i) {
+  for (int i = 0; i < 300 || (removed == 0 && i < 30'000); ++i) {  // on a busy machine there may always be an object in it
     (void)store->create_bucket("coming", i);
     if (store->remove_bucket("coming")) ++removed;
   }
