@@ -1,6 +1,6 @@
 #!/bin/bash
-# What takes too long for every change: the suite again and again, a large object, millions of objects, ThreadSanitizer, clang 14,
-# MPICH, clang-tidy on all sources.
+# What takes too long for every change: the suite again and again, a large object, millions of objects, four file systems,
+# ThreadSanitizer, clang 14, MPICH, clang-tidy on all sources.
 #   tests/slow.sh [--no-install] [--repeat N] [--soak-mib N] [--build-dir DIR]
 # --repeat: how often the suite must pass (default 5). --soak-mib: size of the large object (default 20480; it needs as much room
 # below TMPDIR). Takes an hour or more.
@@ -27,7 +27,7 @@ while [[ $# -gt 0 ]]; do
 done
 mkdir -p "$build_dir"
 build_dir=$(cd "$build_dir" && pwd)
-[[ $install == no ]] || "$root/tests/install-deps.sh" build test lint compat
+[[ $install == no ]] || "$root/tests/install-deps.sh" build test lint compat filesystems
 cd "$root"
 
 echo "== the suite, $repeat times"
@@ -40,6 +40,9 @@ echo "== two million objects, with their limits"
 cmake --preset release -B "$build_dir/release" >"$build_dir/release.log" 2>&1 || { tail -n 30 "$build_dir/release.log" >&2; exit 1; }
 cmake --build "$build_dir/release" --parallel "$(nproc)" --target scale_bench >"$build_dir/release.log" 2>&1 || { tail -n 60 "$build_dir/release.log" >&2; exit 1; }
 "$build_dir/release/tests/bench/scale_bench" --dir "${TMPDIR:-/tmp}" --check
+
+echo "== file systems"
+tests/filesystems.sh --no-install --no-build --build-dir "$build_dir" || [[ $? -eq 77 ]]
 
 echo "== ThreadSanitizer: everything that needs no MPI"
 cmake --preset tsan -B "$build_dir/tsan" >"$build_dir/tsan.log" 2>&1 || { tail -n 30 "$build_dir/tsan.log" >&2; exit 1; }

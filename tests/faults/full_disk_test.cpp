@@ -1,4 +1,5 @@
 // A disk that is really full: a tmpfs of 64 MiB. Needs root; elsewhere it is skipped (exit code 77).
+//   faults_full_disk [DIRECTORY]      there instead, in a small file system that nobody else uses
 #include <sys/mount.h>
 #include <unistd.h>
 
@@ -26,7 +27,9 @@ constexpr std::uint64_t kMiB = 1 << 20;
 /// Unmounts whatever happens.
 class Mount {
  public:
-  explicit Mount(std::string path) : path_(std::move(path)) {
+  /// @param given  it is there already.
+  Mount(std::string path, bool given) : path_(std::move(path)), given_(given) {
+    if (given) return;
     fs::create_directory(path_);
     mounted_ = ::mount("tarn-test", path_.c_str(), "tmpfs", 0, "size=64m") == 0;
   }
@@ -35,7 +38,7 @@ class Mount {
   ~Mount() {
     if (mounted_) ::umount2(path_.c_str(), MNT_DETACH);
   }
-  [[nodiscard]] bool mounted() const noexcept { return mounted_; }
+  [[nodiscard]] bool mounted() const noexcept { return mounted_ || given_; }
   [[nodiscard]] const std::string& path() const noexcept { return path_; }
   [[nodiscard]] std::uint64_t free_bytes() const { return fs::space(path_).available; }
   /// Somebody else takes what is left.
@@ -49,6 +52,7 @@ class Mount {
 
  private:
   const std::string path_;
+  const bool given_;
   bool mounted_ = false;
 };
 
@@ -86,7 +90,8 @@ class FullDisk {
     works(store_->create_bucket("bucket", 1), "create bucket");
     fill_with("l");
     fill_with("s");
-    check(mount_.free_bytes() > 2 * kMiB && mount_.free_bytes() < 8 * kMiB, "a sixteenth is kept: " + std::to_string(mount_.free_bytes()));
+    const std::uint64_t sixteenth = fs::space(mount_.path()).capacity / 16;
+    check(mount_.free_bytes() > sixteenth / 2 && mount_.free_bytes() < 2 * sixteenth, "a sixteenth is kept: " + std::to_string(mount_.free_bytes()));
     // The store itself is full.
     look("full");
     works(store_->flush(), "flush on a full disk");
@@ -95,11 +100,11 @@ class FullDisk {
     look("full and opened again");
     remove("l", 5);
     works(store_->flush(), "flush after removals");
-    check(mount_.free_bytes() > 7 * kMiB, "space comes back");
+    check(mount_.free_bytes() > sixteenth / 2 + 5 * kMiB, "space comes back");
     works(put("l-new"), "put after removals");
     // Somebody else takes the last byte.
     mount_.fill();
-    check(mount_.free_bytes() == 0, "no byte is free");
+    check(mount_.free_bytes() < 64 * 1024, "no byte is free");  // some keep a few blocks for themselves
     check(!works_or_full(put("l-refused"), "put", disk_), "a large object goes nowhere");
     while (works_or_full(put("s-" + std::to_string(next_)), "put", disk_)) ++next_;  // what had been granted before
     if (works_or_full(store_->remove(0, {"bucket", keys_.back()}), "remove", disk_)) keys_.pop_back();
@@ -174,10 +179,10 @@ class FullDisk {
 
 }  // namespace
 
-int main() {
+int main(int argc, char** argv) {
   ::setenv("TARN_LOG", "off", 0);
   const TemporaryDirectory temporary;
-  const Mount mount(temporary.file("mount"));
+  const Mount mount(argc > 1 ? argv[1] : temporary.file("mount"), argc > 1);
   if (!mount.mounted()) {
     std::printf("skipped: a tmpfs cannot be mounted here (needs root)\n");
     return kSkipped;
