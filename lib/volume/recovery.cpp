@@ -311,7 +311,8 @@ class Recovery {
     return options_.verify_data ? parts_are_whole(member, extents) : Result<Whole>(Whole::yes);
   }
 
-  /// The parts were written before the list; but after a loss of power one of them may be missing, or not be what it was.
+  /// The parts were written before the list; but after a loss of power one of them may be missing, or not be what it was. One without
+  /// its header, or cut in its padding, is none: its volume does not stay.
   Result<Whole> parts_are_whole(const Member& assembled, const std::vector<Extent>& extents) const {
     base::ChecksumStream stream;
     std::vector<std::byte> buffer(limits::MiB);
@@ -321,6 +322,9 @@ class Recovery {
       if (!opened && opened.error().code == ErrorCode::io) return Whole::unknown;
       if (!opened) return fail(std::move(opened).error());
       const PatientFile file(std::move(*opened));
+      TARN_TRY(const bool has_header, is_member(file, extent));
+      if (!file.unreadable().empty()) return Whole::unknown;
+      if (!has_header) return Whole::no;
       for (std::uint64_t at = 0; at < extent.length_bytes;) {
         const auto piece = std::span(buffer).first(static_cast<std::size_t>(std::min<std::uint64_t>(buffer.size(), extent.length_bytes - at)));
         TARN_TRY(const std::size_t got, file.read_at(extent.offset + at, piece));
@@ -331,6 +335,17 @@ class Recovery {
       }
     }
     return stream.digest() == assembled.object_checksum ? Whole::yes : Whole::no;
+  }
+
+  /// Whether the extent is the data of a member that the scanner finds.
+  Result<bool> is_member(const base::File& file, const Extent& extent) const {
+    if (extent.header_bytes > std::min<std::uint64_t>(extent.offset, kHeaderBytesMax + 2 * tar::kBlockBytes)) return false;
+    std::vector<std::byte> header(extent.header_bytes);
+    const std::uint64_t at = extent.offset - extent.header_bytes;
+    TARN_TRY(const std::size_t got, file.read_at(at, header));
+    const auto member = got == header.size() ? decode_header(header, Place{disk_, extent.volume, at}) : std::nullopt;
+    TARN_TRY(const std::uint64_t file_bytes, file.size());
+    return member && member->size_bytes <= file_bytes && extent.offset + tar::padded(member->size_bytes) <= file_bytes;
   }
 
   Result<Record> record_of(std::uint64_t volume, const PatientFile& file, const ScannedMember& found, std::vector<Extent> extents) {

@@ -266,6 +266,34 @@ TEST_CASE("open: after a loss of power a large object whose header never got to 
   CHECK(open().empty());
 }
 
+TEST_CASE("open: after a loss of power an object that was assembled from a part whose header or end never got to the disk is not whole",
+          "[object][crash]") {
+  const TemporaryDirectory directory;
+  const std::string disk = directory.file("a");
+  std::vector<StoredExtent> extents;
+  {
+    const auto store = open_store({disk});
+    put(*store, "log", noise(1'500'000, 1));
+    REQUIRE(store->append(0, {"bucket", "log"}, bytes_of(noise(1'100'000, 2))));
+    extents = store->find(0, {"bucket", "log"})->extents;
+    REQUIRE(extents.size() == 2);
+  }
+  const std::size_t lost = GENERATE(0, 1);
+  const std::string volume = volume_path(disk, extents[lost].volume);
+  if (GENERATE(false, true))
+    write_file(volume, std::string(4096, '\0') + read_file(volume).substr(4096));
+  else
+    fs::resize_file(volume, extents[lost].offset + extents[lost].length_bytes);
+  replace_in_file(disk + "/lock", "\"clean\":", "\"was\"  :");
+  replace_in_file(disk + "/lock", "\"boot\":", "\"befo\":");
+  for (int open = 0; open < 2; ++open) {
+    const auto store = open_bare_store({disk});
+    CHECK((get(*store, "log") == (lost == 0 ? "error: not_found" : noise(1'500'000, 1))));
+    CHECK(store->disks().front().trouble.empty() == (open == 1));
+  }
+  CHECK(check_disk(disk, {})->healthy());
+}
+
 TEST_CASE("open: after a loss of power a tar of somebody else stays where it is, whatever its name", "[object][crash]") {
   const TemporaryDirectory directory;
   const std::string disk = directory.file("a"), other = directory.file("b");
