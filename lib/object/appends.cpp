@@ -103,7 +103,12 @@ Result<volume::Record> Appends::write_extent(const Addition& addition, ObjectRea
   volume::Member member = new_member(name, options_of(old));
   member.object_bytes = old.size_bytes + bytes.size();
   member.object_checksum = checksum;
-  auto record = commit(on, name, old.sequence, [&, &disk = on](volume::Receipt* receipt) { return disk.assemble(member, extents, receipt); });
+  // What the old version keeps may be visible before it is on stable storage: of a put that waits, or of a process that was killed.
+  auto record = [&, &disk = on]() -> Result<volume::Record> {
+    TARN_TRY(const auto durability, buckets_.durability_of(name.bucket));
+    if (kept > 0 && durability == Durability::sync) TARN_CHECK(disk.settle());
+    return commit(disk, name, old.sequence, [&](volume::Receipt* receipt) { return disk.assemble(member, extents, receipt); });
+  }();
   // It is the object's by now, or garbage. What cannot be removed now is when the store is opened.
   if (const auto removed = append_removal(on, piece_name, nullptr); !removed) base::log_warn(removed.error().message);
   return record;

@@ -82,7 +82,10 @@ Result<void> BucketTable::adopt(const BucketInfo& bucket) {
   const std::unique_lock guard(guard_);
   TARN_TRY(const auto here, durability_of(bucket.name));
   if (here >= bucket.durability) return {};
-  for (const auto& disk : disks_.all) TARN_CHECK(note(*disk, bucket, volume::MemberKind::bucket_created));
+  for (const auto& disk : disks_.all) {
+    TARN_CHECK(note(*disk, bucket, volume::MemberKind::bucket_created));
+    TARN_CHECK(disk->flush());  // what it holds already counts from now on as what is put into it later
+  }
   const std::unique_lock lock(mutex_);
   buckets_.find(bucket.name)->second.durability = bucket.durability;
   return {};

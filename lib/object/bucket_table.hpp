@@ -22,8 +22,8 @@ class BucketTable {
  public:
   explicit BucketTable(const DiskTable& disks) : disks_(disks) {}
 
-  /// Whoever adds an object holds it shared, whoever adds or removes a bucket, or changes a certain version, alone: no object
-  /// gets into a bucket that goes. Readers do not take it.
+  /// Whoever adds or removes an object holds it shared, whoever adds or removes a bucket, or changes a certain version, alone: no
+  /// object gets into a bucket that goes. Readers do not take it.
   [[nodiscard]] std::shared_mutex& guard() noexcept { return guard_; }
 
   /// What the disks know. A bucket is known to every disk; one that lacks it (it was added later, or missed the creation) learns it.

@@ -213,7 +213,11 @@ class VolumeCheck {
   [[nodiscard]] bool lists(const ScannedMember& found, const std::vector<volume::Extent>& extents) {
     std::vector<std::byte> list(static_cast<std::size_t>(found.member.size_bytes));
     const auto got = window_.file().read_at(found.data_offset, list);
-    return got && *got == list.size() && volume::decode_extent_list(list) == extents;
+    auto listed = volume::decode_extent_list(list);
+    if (!got || *got != list.size() || !listed || listed->size() != extents.size()) return false;
+    for (std::size_t i = 0; i < extents.size(); ++i)
+      if (!extents[i].blocks) (*listed)[i].blocks = false;  // its table was lost with the machine's power
+    return *listed == extents;
   }
 
   const CheckShared& shared_;

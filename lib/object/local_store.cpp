@@ -126,7 +126,7 @@ Result<std::unique_ptr<LocalStore>> LocalStore::open(const LocalStoreOptions& op
     impl->disks.all.push_back(std::move(disk));
   }
   TARN_CHECK(impl->buckets.load());
-  TARN_CHECK(impl->uploads.remove_orphans());
+  impl->uploads.remove_orphans();
   return std::unique_ptr<LocalStore>(new LocalStore(std::move(impl)));
 }
 
@@ -222,12 +222,15 @@ Uploads& LocalStore::uploads() noexcept {
 
 Result<void> LocalStore::remove(std::uint32_t disk, const ObjectName& name, const std::optional<Checksum>& version) {
   TARN_TRY(auto* const on, impl_->disks.at(disk));
-  std::unique_lock guard(impl_->buckets.guard(), std::defer_lock);
-  if (version) guard.lock();  // whoever puts holds it shared: no version comes between the look and the removal
+  // Whoever changes a certain version holds it alone: no other change comes between the look and the change.
+  std::unique_lock alone(impl_->buckets.guard(), std::defer_lock);
+  std::shared_lock shared(impl_->buckets.guard(), std::defer_lock);
+  version ? alone.lock() : shared.lock();
+  const auto let_go = [&] { version ? alone.unlock() : shared.unlock(); };
   TARN_TRY(const auto durability, impl_->buckets.durability_of(name.bucket));
   const auto record = impl_->find(*on, name);
   if (!record) {
-    if (guard) guard.unlock();
+    let_go();
     // Somebody else's removal may be under way, or its sync have failed: "it is gone" is a promise as well.
     if (record.error().code == ErrorCode::not_found && durability == Durability::sync) TARN_CHECK(on->settle());
     return fail(record.error());
@@ -236,12 +239,13 @@ Result<void> LocalStore::remove(std::uint32_t disk, const ObjectName& name, cons
     return fail(ErrorCode::aborted, full_name(name) + " is another version than the one to be removed; it stays");
   volume::Receipt receipt;
   TARN_CHECK(append_removal(*on, name, durability == Durability::sync ? &receipt : nullptr));
-  if (guard) guard.unlock();
+  let_go();
   return on->wait_durable(receipt);
 }
 
 Result<void> LocalStore::withdraw(std::uint32_t disk, const ObjectName& name) {
   TARN_TRY(auto* const on, impl_->disks.at(disk));
+  const std::shared_lock guard(impl_->buckets.guard());
   TARN_CHECK(impl_->find(*on, name));
   return append_removal(*on, name, nullptr);
 }

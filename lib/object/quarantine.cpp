@@ -44,29 +44,31 @@ Result<volume::Record> need_record(const volume::Disk& disk, const ObjectName& n
   return std::move(*record);
 }
 
-/// Reads a piece; where that fails page by page, with zeros for the pages that cannot be read.
-void read_what_can_be(const base::File& file, std::uint64_t offset, std::span<std::byte> piece) {
+/// Reads a piece; where that fails page by page, with zeros for the pages that cannot be read. @errors busy: no descriptors left.
+Result<void> read_what_can_be(const base::File& file, std::uint64_t offset, std::span<std::byte> piece) {
   constexpr std::size_t kPageBytes = 4096;
   auto got = file.read_at(offset, piece);
   if (got) {
     std::fill(piece.begin() + static_cast<std::ptrdiff_t>(*got), piece.end(), std::byte{0});
-    return;
+    return {};
   }
   for (std::size_t at = 0; at < piece.size(); at += kPageBytes) {
     const auto page = piece.subspan(at, std::min(kPageBytes, piece.size() - at));
     got = file.read_at(offset + at, page);
+    if (!got && got.error().code == ErrorCode::busy) return fail(got.error());
     std::fill(page.begin() + static_cast<std::ptrdiff_t>(got ? *got : 0), page.end(), std::byte{0});
   }
+  return {};
 }
 
 /// What is there of an object's files: an extent of a volume that is gone has none.
 Result<std::vector<FileExtent>> open_what_is_there(const volume::Disk& disk, const volume::Record& record) {
-  auto all = open_extents(disk, record);
-  if (all || all.error().code != ErrorCode::not_found) return all;
   std::vector<FileExtent> extents;
   for (const auto& extent : record.extents) {
+    if (extent.length_bytes == 0) continue;
     auto file = disk.file(extent.volume);
-    if (!file && file.error().code != ErrorCode::not_found) return fail(file.error());
+    if (!file && file.error().code != ErrorCode::not_found && file.error().code != ErrorCode::io) return fail(file.error());
+    if (file && record.extents.size() > limits::kOpenExtentsMax) file = disk.file_on_demand(extent.volume, {});
     extents.push_back({file ? std::move(*file) : nullptr, extent.offset, extent.length_bytes, extent.blocks});
   }
   return extents;
@@ -79,10 +81,11 @@ Result<void> for_each_piece(std::span<const FileExtent> extents, Take take) {
   for (const auto& extent : extents) {
     for (std::uint64_t at = 0; at < extent.length_bytes;) {
       const auto piece = std::span(buffer).first(static_cast<std::size_t>(std::min<std::uint64_t>(buffer.size(), extent.length_bytes - at)));
-      if (extent.file)
-        read_what_can_be(*extent.file, extent.offset + at, piece);
-      else
+      if (extent.file) {
+        TARN_CHECK(read_what_can_be(*extent.file, extent.offset + at, piece));
+      } else {
         std::fill(piece.begin(), piece.end(), std::byte{0});
+      }
       TARN_CHECK(take(std::span<const std::byte>(piece)));
       at += piece.size();
     }

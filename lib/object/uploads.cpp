@@ -43,7 +43,10 @@ Result<void> check_order(std::span<const WantedPart> parts) {
 
 /// Feeds a part's bytes to `whole`. @errors corrupt: they are not what was uploaded.
 Result<void> hash_part(const volume::Disk& on, const volume::Record& part, std::uint32_t number, base::ChecksumStream& whole) {
-  TARN_TRY(const auto extents, open_extents(on, part));
+  const auto opened = open_extents(on, part);
+  if (!opened && opened.error().code == ErrorCode::not_found)
+    return fail(ErrorCode::aborted, "part " + std::to_string(number) + " was uploaded again meanwhile; complete the upload again");
+  TARN_TRY(const auto extents, opened);
   base::ChecksumStream own;
   std::vector<std::byte> buffer(static_cast<std::size_t>(std::min<std::uint64_t>(part.size_bytes, kHashPieceBytes)));
   for (std::uint64_t at = 0; at < part.size_bytes;) {
@@ -176,7 +179,9 @@ Result<ObjectInfo> Uploads::complete(std::uint32_t disk, const ObjectName& name,
   TARN_CHECK(on->wait_durable(receipt));
   // The object is there. While the note is, too, the parts keep their names: to complete it again does no harm, to forget that would
   // keep their space when the object goes. Parts without a note are removed when the store is opened.
-  TARN_CHECK(append_removal(*on, upload_name(id, name), nullptr));
+  volume::Receipt closed;
+  TARN_CHECK(append_removal(*on, upload_name(id, name), receipt.volume ? &closed : nullptr));
+  TARN_CHECK(on->wait_durable(closed));
   if (const auto removed = remove_parts(*on, id); !removed)
     base::log_warn(describe(name, id) + ": its parts stay for now: " + removed.error().message);
   return volume::object_info(name.key, *record);
@@ -202,18 +207,23 @@ Result<void> Uploads::remove_parts(volume::Disk& on, std::string_view id) {
   return {};
 }
 
-Result<void> Uploads::remove_orphans() {
-  for (const auto& disk : disks_.all) {
-    if (disk->incomplete()) continue;  // the upload may be in what could not be read
-    TARN_TRY(const auto stored, parts_on(*disk, {}));
-    if (stored.empty()) continue;
-    TARN_TRY(const auto uploads, uploads_on(*disk, {}));
-    std::set<std::string_view> needed;
-    for (const auto& upload : uploads) needed.insert(upload.id);
-    for (const auto& part : stored) {
-      const std::string& key = part.first;
-      if (!needed.contains(upload_id_of(key))) TARN_CHECK(append_removal(*disk, {std::string(kPartsBucket), key}, nullptr));
-    }
+void Uploads::remove_orphans() {
+  for (const auto& disk : disks_.all)
+    if (const auto removed = remove_orphans_of(*disk); !removed) base::log_warn(removed.error().message);
+}
+
+Result<void> Uploads::remove_orphans_of(volume::Disk& on) {
+  if (on.incomplete()) return {};  // the upload may be in what could not be read
+  TARN_TRY(const auto stored, parts_on(on, {}));
+  if (stored.empty()) return {};
+  TARN_TRY(const auto uploads, uploads_on(on, {}));
+  std::set<std::string_view> needed;
+  for (const auto& upload : uploads) needed.insert(upload.id);
+  for (const auto& part : stored) {
+    const std::string& key = part.first;
+    if (needed.contains(upload_id_of(key))) continue;
+    if (on.doubtful()) TARN_CHECK(on.set_aside(part.second));
+    TARN_CHECK(append_removal(on, {std::string(kPartsBucket), key}, nullptr));
   }
   return {};
 }

@@ -75,13 +75,16 @@ class Uploads {
   /// Removes the parts. Their space is free when it returns, but for what readers hold. @errors not_found, io.
   [[nodiscard]] Result<void> abort(std::uint32_t disk, const ObjectName& name, std::string_view id);
 
-  /// Parts that no upload needs, which a process that was killed has left. Before anything else is called.
-  [[nodiscard]] Result<void> remove_orphans();
+  /// Parts that no upload needs, which a process that was killed has left; those of a disk that is damaged go to quarantine/, since
+  /// their upload, or the object that they became, may be what was damaged. What cannot be removed stays until the next start.
+  /// Before anything else is called.
+  void remove_orphans();
 
  private:
   [[nodiscard]] static Result<volume::Record> need_upload(const volume::Disk& on, const ObjectName& name, std::string_view id);
   [[nodiscard]] static Result<std::vector<volume::Record>> find_parts(const volume::Disk& on, std::string_view id, std::span<const WantedPart> parts);
   [[nodiscard]] static Result<void> remove_parts(volume::Disk& on, std::string_view id);
+  [[nodiscard]] static Result<void> remove_orphans_of(volume::Disk& on);
 
   const DiskTable& disks_;
   BucketTable& buckets_;

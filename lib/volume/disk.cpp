@@ -179,6 +179,16 @@ Result<void> Disk::scan(std::string_view from, const Index::Visitor& visit) {
   return index_->scan(from, visit);
 }
 
+Result<void> Disk::set_aside(const Record& record) {
+  for (const Extent& extent : record.extents) {
+    if (!extent.solo) continue;
+    TARN_TRY(const std::string aside, set_volume_aside(fs_, path(), extent.volume));
+    cache_->drop(extent.volume);
+    base::log_warn(volume_file_path(path(), extent.volume) + ": a part of no upload that is left, kept as " + aside);
+  }
+  return {};
+}
+
 void Disk::remove_volume(std::uint64_t volume) {
   const auto removed = fs_.remove(volume_file_path(path(), volume));
   cache_->drop(volume);  // after its name: a reader that looks for it now does not bring it back

@@ -18,7 +18,7 @@ constexpr std::string_view kCountersKey = "counters", kCompleteKey = "complete";
 /// The value of kCompleteKey: the format of the entries, the disk that they speak of, and which of its indexes this is. An
 /// index with another one is not believed.
 std::string complete_value(const base::Uuid& disk, std::string_view mark) {
-  return "3 " + disk.to_string() + " " + std::string(mark);
+  return "4 " + disk.to_string() + " " + std::string(mark);
 }
 
 MDB_val to_val(std::string_view text) {
@@ -69,7 +69,7 @@ struct Index::Impl : IndexEnv {
   using IndexEnv::IndexEnv;
   using IndexEnv::trie, IndexEnv::volume_table, IndexEnv::bucket_table, IndexEnv::meta;
 
-  /// "counters" -> next node id, objects, bytes, sequence
+  /// "counters" -> next node id, objects, bytes, sequence, volume
   struct Counters : IndexCounters {
     std::uint64_t next_node = 0;
 
@@ -89,11 +89,12 @@ struct Index::Impl : IndexEnv {
     counters.objects = decoder.u64();
     counters.object_bytes = decoder.u64();
     counters.sequence = decoder.u64();
+    counters.volume = decoder.u64();
     return decoder.complete() ? 0 : MDB_CORRUPTED;
   }
   int put_counters(MDB_txn* txn, const Counters& counters) const {
     base::Encoder encoder;
-    encoder.u64(counters.next_node).u64(counters.objects).u64(counters.object_bytes).u64(counters.sequence);
+    encoder.u64(counters.next_node).u64(counters.objects).u64(counters.object_bytes).u64(counters.sequence).u64(counters.volume);
     MDB_val key = to_val(kCountersKey), value = to_val(encoder.bytes());
     return mdb_put(txn, meta, &key, &value, 0);
   }
@@ -250,7 +251,8 @@ struct Index::Impl : IndexEnv {
       VolumeState state;
       int rc = get_volume(txn, volume, state);
       if (rc != 0 && rc != MDB_NOTFOUND) return rc;
-      const bool solo = effects.solo.contains(volume);
+      // A list that nothing reads any more may name a number of long ago, which is another volume's now.
+      const bool solo = effects.solo.contains(volume) && state.indexed_bytes == 0;
       if (solo) state.kind = VolumeKind::solo;
       state.live_bytes = static_cast<std::uint64_t>(std::max<std::int64_t>(0, static_cast<std::int64_t>(state.live_bytes) + delta));
       const bool dead = solo && state.live_bytes == 0;
@@ -325,6 +327,17 @@ Result<void> Index::scan(std::string_view from, const Visitor& visit) const {
   return {};
 }
 
+Result<std::optional<std::uint64_t>> Index::sequence_of(std::string_view key) const {
+  const Impl::ReadTxn txn(*impl_);
+  std::span<const std::byte> value;
+  const int rc = txn.error() != 0 ? txn.error() : impl_->trie.get(txn.get(), key, value);
+  if (rc == MDB_NOTFOUND) return std::nullopt;
+  if (rc != 0) return impl_->error(rc, "read");
+  const auto sequence = decode_sequence(value);
+  if (!sequence) return impl_->error(MDB_CORRUPTED, "read");
+  return sequence;
+}
+
 Result<IndexCounters> Index::counters() const {
   const Impl::ReadTxn txn(*impl_);
   Impl::Counters counters;
@@ -383,6 +396,8 @@ Result<std::vector<Extent>> Index::commit(Batch& batch) {
   if (rc == 0) rc = impl_->apply_buckets(txn.get(), batch.buckets);
   if (rc == 0) rc = impl_->apply_volumes(txn.get(), batch.volumes, effects);
   counters.sequence = std::max(counters.sequence, batch.sequence);
+  if (!batch.volumes.empty()) counters.volume = std::max(counters.volume, batch.volumes.rbegin()->first);
+  if (!effects.live_bytes.empty()) counters.volume = std::max(counters.volume, effects.live_bytes.rbegin()->first);
   if (rc == 0) rc = impl_->put_counters(txn.get(), counters);
   if (rc == 0) rc = txn.commit();
   if (rc != 0) return impl_->error(rc, "commit");

@@ -56,6 +56,7 @@ struct IndexCounters {
   std::uint64_t objects = 0;
   std::uint64_t object_bytes = 0;
   std::uint64_t sequence = 0;  ///< every change up to this one is in the index
+  std::uint64_t volume = 0;    ///< no larger number of a volume has been met: those that are gone and may be listed somewhere included
 };
 
 /// One atomic step of the index.
@@ -93,6 +94,8 @@ class Index {
   using Visitor = KeyVisitor;
   [[nodiscard]] Result<void> scan(std::string_view from, const Visitor& visit) const;
 
+  /// Of the newest change to a key, while a rebuild runs also where that was a removal.
+  [[nodiscard]] Result<std::optional<std::uint64_t>> sequence_of(std::string_view key) const;
   [[nodiscard]] Result<IndexCounters> counters() const;
   [[nodiscard]] Result<std::map<std::uint64_t, VolumeState>> volumes() const;
   [[nodiscard]] Result<std::vector<BucketInfo>> buckets() const;

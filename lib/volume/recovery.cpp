@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <unordered_map>
 #include <utility>
 
@@ -17,6 +18,7 @@
 #include "volume/extent_list.hpp"
 #include "volume/file_cache.hpp"
 #include "volume/file_window.hpp"
+#include "volume/part_proof.hpp"
 #include "volume/patient_file.hpp"
 #include "volume/record.hpp"
 #include "volume/scanner.hpp"
@@ -41,6 +43,7 @@ class Recovery {
     TARN_TRY(const auto counters, index_.counters());
     committed_ = counters.sequence;
     out_.start.sequence = committed_;
+    out_.start.next_volume = counters.volume + 1;
     TARN_TRY(const auto volumes, list_volumes());
     if (options_.unclean) out_.start.unsynced = volumes;
     std::uint64_t done = 0;
@@ -58,6 +61,7 @@ class Recovery {
         trouble(volume, "is missing; " + base::format_size(state.live_bytes) + " of objects cannot be read");
       }
     }
+    TARN_CHECK(judge_assembled());
     if (out_.incomplete) TARN_CHECK(allow_for_hidden());
     TARN_CHECK(commit());
     if (options_.rebuild) {
@@ -134,6 +138,7 @@ class Recovery {
                solo |= found.member.solo;
                if (found.member.kind == MemberKind::blocks) return {};  // of the object before it
                named = true;
+               if (found.member.solo && is_own_bucket(found.member.name.bucket)) parts_.insert(volume);
                notes.add(found.member, found.end_offset - found.header_offset);
                // The index has seen this object come and go; the process ended before its volume was removed.
                if (found.member.solo && !options_.rebuild && found.member.sequence <= committed_) {
@@ -215,17 +220,7 @@ class Recovery {
   /// A large object that is not what was written, or not yet, may be all that is left of it: the next open would take its volume
   /// for one that was replaced.
   Result<void> set_aside(std::uint64_t volume) {
-    const std::string folder = directory_ + "/quarantine";
-    const std::string kept = volume_file_path({}, volume);  // "/volumes/00000017.tar"
-    const std::string begin = folder + "/volume-" + kept.substr(kept.rfind('/') + 1, kept.rfind('.') - kept.rfind('/') - 1);
-    TARN_CHECK(fs_.make_directory(folder));
-    std::string aside = begin + ".tar";
-    for (int again = 2;; ++again) {  // the number may have been used before
-      TARN_TRY(const bool taken, fs_.exists(aside));
-      if (!taken) break;
-      aside = begin + "-" + std::to_string(again) + ".tar";
-    }
-    TARN_CHECK(fs_.rename(path(volume), aside));
+    TARN_TRY(const std::string aside, set_volume_aside(fs_, directory_, volume));
     trouble(volume, "is kept as " + aside + ": remove it when nothing of it is needed");
     return {};
   }
@@ -261,6 +256,7 @@ class Recovery {
     const Member& member = found.member;
     out_.start.sequence = std::max(out_.start.sequence, member.sequence);
     if (!options_.rebuild && member.sequence <= committed_) return {};
+    if (member.kind == MemberKind::deleted && member.newest_volume != UINT64_MAX) meet(member.newest_volume);
     std::vector<Extent> extents;
     if (member.is_object() && (options_.verify_data || member.kind == MemberKind::assembled)) {
       TARN_TRY(const bool have, is_copy(member));
@@ -284,6 +280,10 @@ class Recovery {
     if (member.is_object()) {
       TARN_TRY(change.record, record_of(volume, file, found, std::move(extents)));
     }
+    if (options_.verify_data && member.kind == MemberKind::assembled) {  // its parts may come later, and there may be newer versions
+      assembled_[change.key].push_back(std::move(*change.record));
+      return {};
+    }
     Change& kept = changes_[change.key];
     if (kept.sequence < change.sequence) std::swap(kept, change);
     if (change.record) change.record->for_each_place([&](const Extent& extent) { batch_.replaced.push_back(extent); });
@@ -293,11 +293,9 @@ class Recovery {
     return {};
   }
 
-  /// Whether all bytes of an object are what was written. unknown: some cannot be read.
-  enum class Whole : std::uint8_t { no, unknown, yes };
-
+  /// Whether all bytes of an object are what was written.
   /// @param extents  of an assembled object: set when its list can be read.
-  Result<Whole> is_whole(const PatientFile& file, const ScannedMember& found, std::vector<Extent>& extents) const {
+  Result<Whole> is_whole(const PatientFile& file, const ScannedMember& found, std::vector<Extent>& extents) {
     const Member& member = found.member;
     TARN_TRY(const auto checksum, checksum_of(file, found.data_offset, member.size_bytes));
     if (file.lacks(found.data_offset, member.size_bytes)) return Whole::unknown;
@@ -308,44 +306,35 @@ class Recovery {
     auto decoded = decode_extent_list(list);
     if (!decoded || decoded->empty() || extents_bytes(*decoded) != member.object_bytes) return Whole::no;
     extents = std::move(*decoded);
-    return options_.verify_data ? parts_are_whole(member, extents) : Result<Whole>(Whole::yes);
+    for (const Extent& extent : extents) meet(extent.volume);
+    return Whole::yes;
   }
 
-  /// The parts were written before the list; but after a loss of power one of them may be missing, or not be what it was. One without
-  /// its header, or cut in its padding, is none: its volume does not stay.
-  Result<Whole> parts_are_whole(const Member& assembled, const std::vector<Extent>& extents) const {
-    base::ChecksumStream stream;
-    std::vector<std::byte> buffer(limits::MiB);
-    for (const Extent& extent : extents) {
-      auto opened = fs_.open(path(extent.volume), base::OpenMode::read);
-      if (!opened && opened.error().code == ErrorCode::not_found) return Whole::no;
-      if (!opened && opened.error().code == ErrorCode::io) return Whole::unknown;
-      if (!opened) return fail(std::move(opened).error());
-      const PatientFile file(std::move(*opened));
-      TARN_TRY(const bool has_header, is_member(file, extent));
-      if (!file.unreadable().empty()) return Whole::unknown;
-      if (!has_header) return Whole::no;
-      for (std::uint64_t at = 0; at < extent.length_bytes;) {
-        const auto piece = std::span(buffer).first(static_cast<std::size_t>(std::min<std::uint64_t>(buffer.size(), extent.length_bytes - at)));
-        TARN_TRY(const std::size_t got, file.read_at(extent.offset + at, piece));
-        if (!file.unreadable().empty()) return Whole::unknown;
-        if (got < piece.size()) return Whole::no;
-        stream.update(piece);
-        at += got;
+  /// A volume's number that was in use, whether the volume is there or not: it is not used again.
+  void meet(std::uint64_t volume) { out_.start.next_volume = std::max(out_.start.next_volume, volume + 1); }
+
+  /// After a loss of power: of each assembled object the newest version that is newer than all else of its name, and whole.
+  Result<void> judge_assembled() {
+    if (assembled_.empty()) return {};
+    TARN_CHECK(commit());
+    for (auto& [key, versions] : assembled_) {
+      std::sort(versions.begin(), versions.end(), [](const Record& a, const Record& b) { return a.sequence > b.sequence; });
+      TARN_TRY(const auto newest, index_.sequence_of(key));
+      for (Record& version : versions) {
+        if (newest && *newest >= version.sequence) break;
+        TARN_TRY(const Whole whole, parts_are_whole(fs_, directory_, disk_, version));
+        out_.incomplete |= whole == Whole::unknown;
+        if (whole == Whole::no) {
+          trouble(version.list->volume, "object " + key.substr(0, key.find('\0')) + "/" + std::string(object_key(key)) +
+                                            " was not written whole; an older version of it may show");
+          continue;
+        }
+        changes_[key] = Change{key, version.sequence, std::move(version)};
+        break;
       }
+      if (changes_.size() >= limits::kIndexBatchRecordsMax) TARN_CHECK(commit());
     }
-    return stream.digest() == assembled.object_checksum ? Whole::yes : Whole::no;
-  }
-
-  /// Whether the extent is the data of a member that the scanner finds.
-  Result<bool> is_member(const base::File& file, const Extent& extent) const {
-    if (extent.header_bytes > std::min<std::uint64_t>(extent.offset, kHeaderBytesMax + 2 * tar::kBlockBytes)) return false;
-    std::vector<std::byte> header(extent.header_bytes);
-    const std::uint64_t at = extent.offset - extent.header_bytes;
-    TARN_TRY(const std::size_t got, file.read_at(at, header));
-    const auto member = got == header.size() ? decode_header(header, Place{disk_, extent.volume, at}) : std::nullopt;
-    TARN_TRY(const std::uint64_t file_bytes, file.size());
-    return member && member->size_bytes <= file_bytes && extent.offset + tar::padded(member->size_bytes) <= file_bytes;
+    return {};
   }
 
   Result<Record> record_of(std::uint64_t volume, const PatientFile& file, const ScannedMember& found, std::vector<Extent> extents) {
@@ -401,6 +390,8 @@ class Recovery {
     // A part that ceased to be one may be needed by an object that was assembled from it.
     TARN_TRY(const auto known, index_.volumes());
     std::erase_if(dead_, [&](std::uint64_t volume) { return known.contains(volume); });
+    // What is damaged may be the list of an object that needs them.
+    if (!out_.troubles.empty()) TARN_CHECK(set_parts_aside());
     if (dead_.empty()) return {};
     if (options_.unclean) {
       for (const std::uint64_t volume : volumes) {
@@ -413,6 +404,18 @@ class Recovery {
     }
     for (const std::uint64_t volume : dead_) {
       if (auto removed = fs_.remove(path(volume)); !removed && removed.error().code != ErrorCode::not_found) return removed;
+    }
+    return {};
+  }
+
+  Result<void> set_parts_aside() {
+    for (auto at = dead_.begin(); at != dead_.end();) {
+      const bool part = parts_.contains(*at);
+      if (part) {
+        TARN_TRY(const bool there, fs_.exists(path(*at)));
+        if (there) TARN_CHECK(set_aside(*at));
+      }
+      at = part ? dead_.erase(at) : std::next(at);
     }
     return {};
   }
@@ -453,12 +456,29 @@ class Recovery {
   std::uint64_t committed_ = 0;
   std::unordered_map<std::string, Change> changes_;  // the newest of each key
   Batch batch_;
-  std::vector<std::uint64_t> dead_;  // solo volumes that go
-  bool not_whole_ = false;           // of the volume that is being scanned: an object is not what was written
+  std::vector<std::uint64_t> dead_;                       // solo volumes that go
+  std::set<std::uint64_t> parts_;                         // solo volumes whose object is one of Tarn's own
+  std::map<std::string, std::vector<Record>> assembled_;  // by key: versions that are to be judged
+  bool not_whole_ = false;                                // of the volume that is being scanned: an object is not what was written
   Recovered out_;
 };
 
 }  // namespace
+
+Result<std::string> set_volume_aside(base::FileSystem& fs, const std::string& directory, std::uint64_t volume) {
+  const std::string folder = directory + "/quarantine";
+  const std::string kept = volume_file_path({}, volume);  // "/volumes/00000017.tar"
+  const std::string begin = folder + "/volume-" + kept.substr(kept.rfind('/') + 1, kept.rfind('.') - kept.rfind('/') - 1);
+  TARN_CHECK(fs.make_directory(folder));
+  std::string aside = begin + ".tar";
+  for (int again = 2;; ++again) {  // the number may have been used before
+    TARN_TRY(const bool taken, fs.exists(aside));
+    if (!taken) break;
+    aside = begin + "-" + std::to_string(again) + ".tar";
+  }
+  TARN_CHECK(fs.rename(volume_file_path(directory, volume), aside));
+  return aside;
+}
 
 Result<Recovered> recover(base::FileSystem& fs, const std::string& directory, const base::Uuid& disk, Index& index, const RecoveryOptions& options) {
   return Recovery(fs, directory, disk, index, options).run();

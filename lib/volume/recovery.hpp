@@ -43,6 +43,9 @@ struct Recovered {
 
 /// What the disk does not give of a volume is damage, not an error, unless nothing at all is left.
 /// @errors io, no_space, corrupt (the index).
+/// Moves a volume to quarantine/. @return its new path. @errors io.
+[[nodiscard]] Result<std::string> set_volume_aside(base::FileSystem& fs, const std::string& directory, std::uint64_t volume);
+
 [[nodiscard]] Result<Recovered> recover(base::FileSystem& fs, const std::string& directory, const base::Uuid& disk, Index& index,
                                         const RecoveryOptions& options);
 
