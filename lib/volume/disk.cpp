@@ -180,8 +180,11 @@ Result<void> Disk::scan(std::string_view from, const Index::Visitor& visit) {
 }
 
 Result<void> Disk::set_aside(const Record& record) {
+  TARN_CHECK(commit());
+  TARN_TRY(const auto volumes, index_->volumes());
   for (const Extent& extent : record.extents) {
-    if (!extent.solo) continue;
+    const auto state = volumes.find(extent.volume);
+    if (!extent.solo || state == volumes.end() || state->second.live_bytes > extent.footprint_bytes()) continue;
     TARN_TRY(const std::string aside, set_volume_aside(fs_, path(), extent.volume));
     cache_->drop(extent.volume);
     base::log_warn(volume_file_path(path(), extent.volume) + ": a part of no upload that is left, kept as " + aside);

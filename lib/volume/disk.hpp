@@ -70,7 +70,7 @@ class Disk {
   [[nodiscard]] bool incomplete() const noexcept { return incomplete_; }
   /// Whether open() found anything wrong: what looks like garbage may have been needed by what was damaged.
   [[nodiscard]] bool doubtful() const noexcept { return !found_troubles_.empty(); }
-  /// Moves an object's volumes of its own to quarantine/, instead of removing them with it. @errors io.
+  /// Moves the volumes that nothing but this object needs to quarantine/, instead of removing them with it. @errors io.
   [[nodiscard]] Result<void> set_aside(const Record& record);
 
   /// Writes a member into a shared volume: a small object, a removal, or a bucket's note; fills in sequence and size.

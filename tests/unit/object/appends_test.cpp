@@ -120,6 +120,30 @@ TEST_CASE("LocalStore.append: is not lost beside appends and puts of other threa
   CHECK(wrong == 0);
 }
 
+TEST_CASE("LocalStore.append: beside removals the object is either gone or whole", "[object][append][thread]") {
+  const TemporaryDirectory directory;
+  auto store = open_store({directory.file("a")});
+  const std::string begin = noise(1'100'000, 1);
+  std::atomic<bool> stop{false};
+  std::atomic<int> wrong{0};
+  std::thread appender([&] {
+    while (!stop) {
+      const auto done = store->append(0, kName, bytes_of("+"));
+      if (!done && done.error().code != ErrorCode::aborted) ++wrong;
+    }
+  });
+  for (int i = 0; i < 60; ++i) {
+    put(*store, "log", begin);
+    const auto removed = store->remove(0, kName);
+    if (!removed && removed.error().code != ErrorCode::not_found) ++wrong;
+    const std::string now = get(*store, "log");  // what was appended since, or nothing
+    if (now != "error: not_found" && now.find_first_not_of('+') != std::string::npos) ++wrong;
+  }
+  stop = true;
+  appender.join();
+  CHECK(wrong == 0);
+}
+
 TEST_CASE("LocalStore.append: to a damaged object is refused, and changes nothing", "[object][append]") {
   const TemporaryDirectory directory;
   auto store = open_store({directory.file("a")});
