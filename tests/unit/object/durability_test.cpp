@@ -356,17 +356,20 @@ TEST_CASE("LocalStore.remove: that a key of a `sync` bucket is gone is said only
   put(*store, "k", "value");
   const int before = fs.volume_syncs;
   fs.waits_for = fs.written + 2;  // the sync of the first removal ends when one member more is written
-  std::thread first([&] { CHECK(store->remove(0, {"bucket", "k"})); });
+  std::atomic<bool> removed{false}, released{false};
+  std::thread first([&] { removed = store->remove(0, {"bucket", "k"}).has_value(); });
   while (store->find(0, {"bucket", "k"})) std::this_thread::yield();
   std::thread release([&] {
     std::this_thread::sleep_for(std::chrono::milliseconds(100));  // long enough for a second removal that does not wait
-    CHECK(store->put(0, {"plain", "k"}, bytes_of("x"), {}));
+    released = store->put(0, {"plain", "k"}, bytes_of("x"), {}).has_value();
   });
   const auto second = store->remove(0, {"bucket", "k"});
   CHECK(fs.volume_syncs > before);
   CHECK(second.error().code == ErrorCode::not_found);
   first.join();
   release.join();
+  CHECK(removed);
+  CHECK(released);
   const int after = fs.volume_syncs;
   CHECK(store->remove(0, {"bucket", "k"}).error().code == ErrorCode::not_found);
   CHECK(fs.volume_syncs == after);  // nothing is under way

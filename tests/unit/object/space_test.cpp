@@ -1,6 +1,7 @@
 // What a disk may take of its file system: quota and watermark.
 #include <catch2/catch.hpp>
 
+#include <atomic>
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -17,7 +18,7 @@ namespace {
 /// A file system of 1 TiB with as much free space as the test wants.
 class SizedFileSystem final : public ForwardingFileSystem {
  public:
-  std::uint64_t free_bytes = limits::TiB;
+  std::atomic<std::uint64_t> free_bytes{limits::TiB};
   Result<base::Space> space(const std::string&) override { return base::Space{limits::TiB, free_bytes}; }
 };
 
