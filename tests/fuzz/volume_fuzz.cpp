@@ -29,9 +29,17 @@ namespace {
 
 enum class Situation { intact_index, no_index, stale_index };
 
+/// Sanitizers take ten times as long: every so many of the bytes are enough for them.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr std::uint64_t kThin = 7;
+#else
+constexpr std::uint64_t kThin = 1;
+#endif
+
 /// Every byte where the headers are read; elsewhere every few bytes, unless $TARN_FUZZ_FULL is set.
 std::uint64_t step_of(Situation situation, std::uint64_t few) {
-  return situation == Situation::no_index || std::getenv("TARN_FUZZ_FULL") != nullptr ? 1 : few;
+  if (std::getenv("TARN_FUZZ_FULL") != nullptr) return 1;
+  return (situation == Situation::no_index ? 1 : few) * kThin;
 }
 
 /// Directories in memory, unless the caller has chosen others.
@@ -139,7 +147,8 @@ TEST_CASE("fuzz: a volume cut at each byte", "[fuzz]") {
   const Sample sample;
   const auto situation = GENERATE(Situation::intact_index, Situation::no_index, Situation::stale_index);
   const std::uint64_t last_members = sample.parts[sample.parts.size() - 2].begin;
-  for (std::uint64_t size = 0; size < sample.volume.size(); size += size < last_members ? step_of(Situation::stale_index, 16) : 1) {
+  for (std::uint64_t size = 0; size < sample.volume.size();
+       size += size < last_members ? step_of(Situation::stale_index, 16) : step_of(Situation::no_index, 1)) {
     INFO("size " << size << ", situation " << static_cast<int>(situation));
     const std::string disk = sample.copy(sample.volume.substr(0, size), situation);
     const auto store = LocalStore::open({{disk}, 0});
@@ -231,7 +240,7 @@ TEST_CASE("fuzz: bytes of a solo volume flipped: its header, its table of block 
   fs::copy(disk, copy, fs::copy_options::recursive);
   const std::string bytes = read_file(volume_path(disk, number));
   const bool keep_index = GENERATE(true, false);
-  const std::uint64_t few = std::getenv("TARN_FUZZ_FULL") != nullptr ? 1 : 37;
+  const std::uint64_t few = step_of(Situation::stale_index, 37);
   for (std::uint64_t at = 0; at < bytes.size(); at += at >= 4096 && at < 4096 + body.size() ? 49'999 : few) {
     fs::remove_all(copy + "/index");
     if (keep_index) fs::copy(disk + "/index", copy + "/index", fs::copy_options::recursive);
