@@ -1,9 +1,7 @@
 #include "object/upload_keys.hpp"
 
-#include <algorithm>
 #include <charconv>
 #include <cstdio>
-#include <tuple>
 
 #include "base/error.hpp"
 
@@ -67,7 +65,6 @@ Result<std::vector<UploadInfo>> uploads_on(volume::Disk& disk, std::string_view 
     if (!name || (!bucket.empty() && name->bucket != bucket)) return;
     uploads.push_back({std::string(upload_id_of(key)), std::move(*name), record.modified_ns, {record.content_type, record.user_metadata}});
   }));
-  std::sort(uploads.begin(), uploads.end(), [](const auto& a, const auto& b) { return std::tie(a.name, a.id) < std::tie(b.name, b.id); });
   return uploads;
 }
 

@@ -42,7 +42,7 @@ struct UploadInfo {
 [[nodiscard]] std::optional<std::uint32_t> part_number_of(std::string_view key) noexcept;
 [[nodiscard]] std::optional<ObjectName> object_of_upload(std::string_view key);
 
-/// Those of a bucket, or of all; in order of key, then of id. @cost a look at every upload of the disk. @errors of the index.
+/// Those of a bucket, or of all; in order of id. @cost a look at every upload of the disk. @errors of the index.
 [[nodiscard]] Result<std::vector<UploadInfo>> uploads_on(volume::Disk& disk, std::string_view bucket);
 /// Of an upload, or of all: keys and records, in order. @errors of the index.
 using StoredPart = std::pair<std::string, volume::Record>;

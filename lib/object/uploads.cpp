@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <mutex>
 #include <set>
+#include <tuple>
 #include <utility>
 
 #include "base/error.hpp"
@@ -147,7 +148,7 @@ Result<std::vector<UploadInfo>> Uploads::list(std::string_view bucket) const {
     TARN_TRY(auto uploads, uploads_on(*disk, bucket));
     std::move(uploads.begin(), uploads.end(), std::back_inserter(all));
   }
-  std::stable_sort(all.begin(), all.end(), [](const auto& a, const auto& b) { return std::tie(a.name, a.id) < std::tie(b.name, b.id); });
+  std::sort(all.begin(), all.end(), [](const auto& a, const auto& b) { return std::tie(a.name, a.id) < std::tie(b.name, b.id); });
   return all;
 }
 
@@ -162,6 +163,10 @@ Result<ObjectInfo> Uploads::complete(std::uint32_t disk, const ObjectName& name,
   member.object_bytes = volume::extents_bytes(extents).value_or(UINT64_MAX);
   if (member.object_bytes > limits::kObjectBytesMax) return fail(ErrorCode::invalid, describe(name, id) + ": its parts are longer than 5 TiB");
   TARN_TRY(member.object_checksum, hash_parts(*on, parts, hashed));
+  {  // Parts can be seen before they are on stable storage: of a writer that waits, or of a process that was killed.
+    TARN_TRY(const auto durability, buckets_.durability_of(name.bucket));
+    if (durability == Durability::sync) TARN_CHECK(on->settle());
+  }
 
   const std::unique_lock lock(guard_);
   TARN_CHECK(need_upload(*on, name, id));
@@ -172,7 +177,6 @@ Result<ObjectInfo> Uploads::complete(std::uint32_t disk, const ObjectName& name,
   {
     const std::shared_lock bucket_lock(buckets_.guard());
     TARN_TRY(const auto durability, buckets_.durability_of(name.bucket));
-    if (durability == Durability::sync) TARN_CHECK(on->flush());  // parts of a time when the bucket had another durability included
     record = on->assemble(member, extents, durability == Durability::sync ? &receipt : nullptr);
   }
   TARN_CHECK(record);

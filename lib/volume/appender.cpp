@@ -19,20 +19,6 @@ namespace {
 
 constexpr std::array<std::byte, 2 * tar::kBlockBytes> kZeros{};  // a trailer; also padding
 
-/// Of a member that lies at `place`.
-Record to_record(const Member& member, const Extent& place, const std::vector<Extent>* extents = nullptr) {
-  Record record{member.sequence, member.size_bytes, member.checksum, member.modified_ns, member.content_type, member.user_metadata, {}};
-  if (extents == nullptr) {
-    record.extents.push_back(place);
-    return record;
-  }
-  record.size_bytes = member.object_bytes;
-  record.checksum = member.object_checksum;
-  record.extents = *extents;
-  record.list = place;
-  return record;
-}
-
 }  // namespace
 
 SoloFile::~SoloFile() {
@@ -246,7 +232,7 @@ Result<Record> Appender::write_member(Member& member, std::span<const std::byte>
   const auto header = encode_header(member, Place{disk_, lane->volume, lane->end});
   const std::array<std::span<const std::byte>, 3> pieces{header, data, std::span(kZeros).first(tar::padded(data.size()) - data.size())};
   const Extent extent{lane->volume, lane->end + header.size(), data.size(), false, false, header.size()};
-  Record record = to_record(member, extent, extents);
+  Record record = to_record(member, extent, extents == nullptr ? std::vector<Extent>() : *extents);
   std::optional<Receipts::Slot> slot;
   if (receipt != nullptr) slot.emplace(receipts_);
   std::optional<Pending::Reservation> change;
@@ -332,7 +318,7 @@ Result<Record> Appender::name_solo(SoloFile& solo, Member& member, Receipt* rece
     slot.emplace(receipts_);
     group = group_of(file);
   }
-  note_unsynced(solo.place_.volume);  // a volume that is not there is passed over
+  note_unsynced(solo.place_.volume);  // nobody looks before this has its name, or not: sync_files() takes the same mutex
   TARN_CHECK(file->write_at(0, std::span<const std::byte>(header)));
   TARN_CHECK(fs_.rename(solo.temporary_path_, volume_file_path(directory_, solo.place_.volume)));
   solo.committed_ = true;  // the object is on the disk: nothing below can fail
@@ -390,7 +376,8 @@ Result<void> Appender::sync_files() {
     if (lane.file && lane.end > 0) volumes.push_back(lane.volume);
   }
   std::size_t noted = 0;
-  {  // after the lanes: what one of them has left by now is noted here
+  {  // after the lanes: what one of them has left by now is noted here; a large object that is noted has its name by then, too
+    const std::lock_guard solo_lock(solo_mutex_);
     const std::lock_guard lock(unsynced_mutex_);
     noted = maybe_durable_ = unsynced_.size();
     volumes.insert(volumes.end(), unsynced_.begin(), unsynced_.end());

@@ -185,9 +185,11 @@ Result<void> Disk::set_aside(const Record& record) {
   for (const Extent& extent : record.extents) {
     const auto state = volumes.find(extent.volume);
     if (!extent.solo || state == volumes.end() || state->second.live_bytes > extent.footprint_bytes()) continue;
-    TARN_TRY(const std::string aside, set_volume_aside(fs_, path(), extent.volume));
+    const auto aside = set_volume_aside(fs_, path(), extent.volume);
+    if (!aside && aside.error().code == ErrorCode::not_found) continue;  // by a process that was killed before it removed the name
+    TARN_CHECK(aside);
     cache_->drop(extent.volume);
-    base::log_warn(volume_file_path(path(), extent.volume) + ": a part of no upload that is left, kept as " + aside);
+    base::log_warn(volume_file_path(path(), extent.volume) + ": a part of no upload that is left, kept as " + *aside);
   }
   return {};
 }

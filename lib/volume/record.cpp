@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
+#include "volume/member.hpp"
 #include "volume/tar_format.hpp"
 
 namespace tarn::volume {
@@ -78,6 +80,23 @@ struct Reader {
 
 std::uint64_t Extent::footprint_bytes() const noexcept {
   return header_bytes + tar::padded(length_bytes);
+}
+
+Record to_record(const Member& member, const Extent& place, std::vector<Extent> extents) {
+  const bool assembled = member.kind == MemberKind::assembled;
+  Record record{member.sequence,
+                assembled ? member.object_bytes : member.size_bytes,
+                assembled ? member.object_checksum : member.checksum,
+                member.modified_ns,
+                member.content_type,
+                member.user_metadata,
+                std::move(extents)};
+  if (assembled) {
+    record.list = place;
+  } else {
+    record.extents.push_back(place);
+  }
+  return record;
 }
 
 std::string index_key(std::string_view bucket, std::string_view key) {

@@ -52,6 +52,10 @@ struct Record {
   friend bool operator==(const Record&, const Record&) = default;
 };
 
+struct Member;
+/// Of an object whose member lies at `place`. @param extents  of an assembled one.
+[[nodiscard]] Record to_record(const Member& member, const Extent& place, std::vector<Extent> extents = {});
+
 /// What reading the bytes of nearly every object takes: it holds no memory.
 struct BriefRecord {
   std::uint64_t sequence = 0;

@@ -339,22 +339,13 @@ class Recovery {
 
   Result<Record> record_of(std::uint64_t volume, const PatientFile& file, const ScannedMember& found, std::vector<Extent> extents) {
     const Member& member = found.member;
-    Record record{member.sequence, member.size_bytes, member.checksum, member.modified_ns, member.content_type, member.user_metadata, {}};
     Extent place{volume, found.data_offset, member.size_bytes, member.solo, member.solo, found.data_offset - found.header_offset};
-    if (member.kind == MemberKind::assembled) {
-      record.size_bytes = member.object_bytes;
-      record.checksum = member.object_checksum;
-      record.extents = std::move(extents);
-      record.list = place;
-      return record;
-    }
     if (member.solo && options_.verify_data) {  // without it a range costs a look at the whole, no more
       TARN_TRY(place.blocks, table_is_whole(file, Place{disk_, volume, found.data_offset}, member.size_bytes));
       const TablePlace table = table_place(found.data_offset, member.size_bytes);
       out_.incomplete |= file.lacks(table.header_offset, table.end_offset - table.header_offset);
     }
-    record.extents.push_back(place);
-    return record;
+    return to_record(member, place, std::move(extents));
   }
 
   /// Whether this version is known already: compaction has copied it and the volume that it comes from is still there, or the index is

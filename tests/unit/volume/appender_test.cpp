@@ -2,6 +2,7 @@
 #include <catch2/catch.hpp>
 
 #include <atomic>
+#include <chrono>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -28,7 +29,9 @@ class SyncedFileSystem final : public ForwardingFileSystem {
  public:
   struct Account {
     std::uint64_t writes = 0, synced = 0;  // synced: the number of writes before the last fdatasync
+    std::uint64_t syncs = 0;
   };
+  std::atomic<bool> hold_rename{false}, rename_held{false};    ///< a rename waits while hold_rename is set
   std::atomic<bool> hold_trailer{false}, trailer_held{false};  ///< the write that seals a volume waits while hold_trailer is set
   [[nodiscard]] Account account(const std::string& path) {
     const std::lock_guard lock(mutex_);
@@ -41,6 +44,13 @@ class SyncedFileSystem final : public ForwardingFileSystem {
     return std::make_unique<SyncedFile>(*this, std::move(*file));
   }
   Result<void> sync_directory(const std::string&) override { return {}; }
+  Result<void> rename(const std::string& from, const std::string& to) override {
+    while (hold_rename) {
+      rename_held = true;
+      std::this_thread::yield();
+    }
+    return ForwardingFileSystem::rename(from, to);
+  }
 
  private:
   class SyncedFile final : public ForwardingFile {
@@ -64,6 +74,7 @@ class SyncedFileSystem final : public ForwardingFileSystem {
       const std::lock_guard lock(fs_.mutex_);
       auto& account = fs_.accounts_[path()];
       account.synced = account.writes;
+      ++account.syncs;
       return {};
     }
 
@@ -80,6 +91,38 @@ class SyncedFileSystem final : public ForwardingFileSystem {
 };
 
 }  // namespace
+
+TEST_CASE("Appender.sync: a large object that gets its name while one runs is synced by the next", "[volume][threads]") {
+  const TemporaryDirectory directory;
+  SyncedFileSystem fs;
+  REQUIRE(fs.make_directory(directory.file("volumes")));
+  FileCache cache(fs, directory.path(), 16);
+  Pending pending;
+  Appender appender(fs, directory.path(), base::Uuid::random(), cache, pending, {}, 1 << 20);
+  Member member;
+  member.name = {"bucket", "large"};
+  const auto solo = appender.create_solo(member);
+  REQUIRE(solo);
+  REQUIRE((*solo)->write(std::as_bytes(std::span("x", 1))));
+  fs.hold_rename = true;
+  std::atomic<bool> named{false}, synced{false}, first{false};
+  std::thread writer([&] { named = appender.commit_solo(**solo, member).has_value(); });
+  while (!fs.rename_held) std::this_thread::yield();
+  std::thread syncer([&] {
+    first = appender.sync().has_value();
+    synced = true;
+  });
+  // It either passes the volume by, which has no name yet, or waits for it.
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::milliseconds(200);
+  while (!synced && std::chrono::steady_clock::now() < deadline) std::this_thread::yield();
+  fs.hold_rename = false;
+  writer.join();
+  syncer.join();
+  REQUIRE(named);
+  CHECK(first);
+  REQUIRE(appender.sync());
+  CHECK(fs.account(volume_file_path(directory.path(), 1)).syncs >= 1);
+}
 
 TEST_CASE("Appender.sync: also a volume that another writer seals at that moment", "[volume][threads]") {
   const TemporaryDirectory directory;
