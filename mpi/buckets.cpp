@@ -6,6 +6,7 @@
 #include <span>
 #include <utility>
 
+#include "base/bucket_options.hpp"
 #include "base/error.hpp"
 #include "base/log.hpp"
 #include "base/text.hpp"
@@ -32,14 +33,18 @@ void answer(Request& request, const Result<void>& outcome) {
 }  // namespace
 
 void encode_bucket(base::Encoder& encoder, const BucketInfo& bucket) {
-  encoder.text(bucket.name).i64(bucket.created_ns).u8(static_cast<std::uint8_t>(bucket.durability));
+  encoder.text(bucket.name)
+      .i64(bucket.created_ns)
+      .u8(static_cast<std::uint8_t>(bucket.options.durability))
+      .text(base::encode_bucket_options(bucket.options));
 }
 
 BucketInfo decode_bucket(base::Decoder& decoder) {
   BucketInfo bucket;
   bucket.name = decoder.text();
   bucket.created_ns = decoder.i64();
-  bucket.durability = decoder.u8() == 0 ? Durability::none : Durability::sync;
+  const Durability durability = decoder.u8() == 0 ? Durability::none : Durability::sync;
+  bucket.options = base::decode_bucket_options(decoder.text(), durability);
   return bucket;
 }
 
@@ -53,6 +58,11 @@ void Buckets::add_to(PeerService& service) {
     base::Decoder decoder(r.body());
     const std::string bucket(decoder.text());
     answer(r, decoder.complete() ? remove_everywhere(bucket) : Result<void>(fail(malformed("a bucket"))));
+  });
+  service.on(Op::bucket_scatter, RunOn::control, [this](Request r) {
+    base::Decoder decoder(r.body());
+    const std::string bucket(decoder.text());
+    answer(r, decoder.complete() ? scatter_everywhere(bucket) : Result<void>(fail(malformed("a bucket"))));
   });
   service.on(Op::bucket_apply, RunOn::control, [this](Request r) {
     base::Decoder decoder(r.body());
@@ -68,7 +78,7 @@ Result<void> Buckets::adopt(const std::vector<BucketInfo>& all) {
     const auto [at, is_new] = known_.emplace(bucket.name, bucket);
     if (is_new) continue;
     at->second.created_ns = std::min(at->second.created_ns, bucket.created_ns);
-    at->second.durability = std::max(at->second.durability, bucket.durability);  // a disk that lost its note knows none
+    at->second.options = base::stronger(at->second.options, bucket.options);  // a disk that lost its note knows none
   }
   if (local_ == nullptr) return {};
   for (const auto& [name, bucket] : known_) TARN_CHECK(local_->adopt_bucket(bucket));
@@ -78,6 +88,17 @@ Result<void> Buckets::adopt(const std::vector<BucketInfo>& all) {
 bool Buckets::has(std::string_view bucket) const {
   const std::shared_lock lock(mutex_);
   return known_.find(bucket) != known_.end();
+}
+
+std::optional<BucketOptions> Buckets::options(std::string_view bucket) const {
+  const std::shared_lock lock(mutex_);
+  const auto at = known_.find(bucket);
+  return at == known_.end() ? std::nullopt : std::optional(at->second.options);
+}
+
+bool Buckets::any_mirror() const {
+  const std::shared_lock lock(mutex_);
+  return std::any_of(known_.begin(), known_.end(), [](const auto& bucket) { return bucket.second.options.mirror > 1; });
 }
 
 std::vector<BucketInfo> Buckets::list() const {
@@ -90,7 +111,7 @@ std::vector<BucketInfo> Buckets::list() const {
 
 Result<void> Buckets::create(std::string_view bucket, const BucketOptions& options) {
   TARN_CHECK(base::check_bucket_name(bucket));
-  const BucketInfo wanted{std::string(bucket), 0, options.durability};
+  const BucketInfo wanted{std::string(bucket), 0, options};
   if (rank_ == 0) return run_on(control_, engine_, [this, wanted] { return create_everywhere(wanted); });
   base::Encoder message = begin_message();
   encode_bucket(message, wanted);
@@ -104,6 +125,27 @@ Result<void> Buckets::remove(std::string_view bucket) {
   message.text(bucket);
   TARN_CHECK(caller_.call(0, Op::bucket_remove, std::move(message)));
   return {};
+}
+
+Result<void> Buckets::scatter(std::string_view bucket) {
+  if (rank_ == 0) return run_on(control_, engine_, [this, name = std::string(bucket)] { return scatter_everywhere(name); });
+  base::Encoder message = begin_message();
+  message.text(bucket);
+  TARN_CHECK(caller_.call(0, Op::bucket_scatter, std::move(message)));
+  return {};
+}
+
+Result<void> Buckets::scatter_everywhere(const std::string& name) {
+  BucketInfo bucket;
+  {
+    const std::shared_lock known_lock(mutex_);
+    const auto at = known_.find(name);
+    if (at == known_.end()) return fail(no_bucket(name));
+    bucket = at->second;
+  }
+  if (bucket.options.scattered) return {};
+  bucket.options.scattered = true;
+  return guarded("changing a bucket", [&] { return everywhere(Step::update, bucket); });
 }
 
 Result<void> Buckets::create_everywhere(BucketInfo bucket) {
@@ -158,8 +200,7 @@ Result<void> Buckets::apply_numbered(std::uint64_t number, Step step, const Buck
 Result<void> Buckets::apply(Step step, const BucketInfo& bucket) {
   switch (step) {
     case Step::create:
-      if (local_ != nullptr && !local_->has_bucket(bucket.name))
-        TARN_CHECK(local_->create_bucket(bucket.name, bucket.created_ns, {bucket.durability}));
+      if (local_ != nullptr && !local_->has_bucket(bucket.name)) TARN_CHECK(local_->create_bucket(bucket.name, bucket.created_ns, bucket.options));
       break;
     case Step::check_empty:
       if (local_ != nullptr && local_->has_bucket(bucket.name)) {
@@ -172,10 +213,17 @@ Result<void> Buckets::apply(Step step, const BucketInfo& bucket) {
     case Step::remove:
       if (local_ != nullptr && local_->has_bucket(bucket.name)) TARN_CHECK(local_->remove_bucket(bucket.name));
       break;
+    case Step::update:
+      if (local_ != nullptr) TARN_CHECK(local_->adopt_bucket(bucket));
+      break;
     default:
       return fail(malformed("a bucket's step"));
   }
   const std::unique_lock lock(mutex_);
+  if (step == Step::update) {
+    if (const auto at = known_.find(bucket.name); at != known_.end()) at->second.options = bucket.options;
+    return {};
+  }
   if (step == Step::create) {
     known_.emplace(bucket.name, bucket);
   } else {

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <shared_mutex>
 #include <string>
 #include <string_view>
@@ -37,18 +38,24 @@ class Buckets {
   [[nodiscard]] Result<void> adopt(const std::vector<BucketInfo>& all);
 
   [[nodiscard]] bool has(std::string_view bucket) const;
+  [[nodiscard]] std::optional<BucketOptions> options(std::string_view bucket) const;
+  /// Whether any bucket keeps more than one copy.
+  [[nodiscard]] bool any_mirror() const;
   [[nodiscard]] std::vector<BucketInfo> list() const;
   /// On all ranks when it returns. @errors exists, invalid; what a disk says, and then it is on none.
   [[nodiscard]] Result<void> create(std::string_view bucket, const BucketOptions& options = {});
+  /// Objects of this bucket may lie elsewhere than at their homes from now on: known on all ranks when it returns. @errors bucket_not_found.
+  [[nodiscard]] Result<void> scatter(std::string_view bucket);
   /// @errors bucket_not_found, busy (not empty).
   [[nodiscard]] Result<void> remove(std::string_view bucket);
 
  private:
-  enum class Step : std::uint8_t { create = 1, check_empty, remove };
+  enum class Step : std::uint8_t { create = 1, check_empty, remove, update };
 
   // On rank 0's control thread:
   [[nodiscard]] Result<void> create_everywhere(BucketInfo bucket);
   [[nodiscard]] Result<void> remove_everywhere(const std::string& bucket);
+  [[nodiscard]] Result<void> scatter_everywhere(const std::string& bucket);
   /// Runs a step on every rank. @return the first error, after all have answered.
   [[nodiscard]] Result<void> everywhere(Step step, const BucketInfo& bucket);
   // On each rank:

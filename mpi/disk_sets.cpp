@@ -48,7 +48,7 @@ volume::DiskSet present_disks(const placement::StoreMap& map) {
 void warn_about_missing_disks(const volume::DiskSet& missing) {
   for (std::size_t i = 0; i < std::min(missing.size(), kWarningsMax); ++i)
     base::log_warn("disk " + missing[i].id.to_string() + " (last seen at " + missing[i].host + ":" + missing[i].directory +
-                   ") is missing: objects that lie on it are not found; open the store with all of its directories to read them");
+                   ") is missing: objects of which it has the only copy are not found; open the store with all of its directories to read them");
   if (missing.size() > kWarningsMax)
     base::log_warn(std::to_string(missing.size() - kWarningsMax) + " more disks are missing, " + std::to_string(missing.size()) + " in all");
 }

@@ -48,7 +48,8 @@ Result<void> run_steps(DsortJob& job) {
   TARN_TRY(const auto plan, plan_shards(job, std::move(table), inputs.sources));
   if (job.report.samples == 0) job.report.warnings.emplace_back("the input has no samples: nothing was written");
   if (job.spec.dry_run || job.report.samples == 0) return {};
-  return assemble_and_publish(job, plan, inputs.sources);
+  TARN_CHECK(assemble_and_publish(job, plan, inputs.sources));
+  return job.context.make_copies ? job.context.make_copies(job.collectives(), job.output_bucket) : Result<void>();
 }
 
 /// Everything up to the shards' names; the bucket that it may have made is left to the caller. @return whether rank 0 made one.
@@ -57,6 +58,8 @@ Result<void> run_job(DsortContext& context, const DsortSpec& spec, const DsortPr
   const auto start = std::chrono::steady_clock::now();
   TARN_CHECK(context.collectives.agree(plan::check_dsort_spec(spec)));
   TARN_CHECK(check_same_spec(context.collectives, spec));
+  if (context.settled && !context.settled())  // the same on all ranks; objects elsewhere than at home would be left out
+    return fail(ErrorCode::busy, "dsort: the disks of this store have changed and not every object is in its place; run rebalance first");
   TARN_TRY(auto output, shard::NameTemplate::parse(spec.output_template));
   DsortJob job{context,
                spec,
@@ -96,7 +99,9 @@ Result<DsortReport> run_dsort(DsortContext& context, const DsortSpec& spec, cons
   DsortReport report;
   bool made_bucket = false;
   auto outcome = ranks.run("dsort", [&] {
-    DsortContext together{ranks, context.fetcher, context.store, context.map, context.create_bucket, context.remove_bucket, context.threads};
+    DsortContext together{
+        ranks,          context.fetcher, context.store,  context.map, context.create_bucket, context.remove_bucket, context.make_copies,
+        context.placed, context.settled, context.threads};
     return run_job(together, spec, progress, abort, made_bucket, report);
   });
   if (outcome) return report;

@@ -22,7 +22,7 @@ using object::StoredObject;
 /// What one rank finds among its own objects.
 class OwnInputs {
  public:
-  explicit OwnInputs(DsortJob& job) : job_(job), bucket_(job.spec.input.bucket) {}
+  explicit OwnInputs(DsortJob& job) : job_(job), bucket_(job.spec.input.bucket), placed_(job.context.placed && job.context.placed(bucket_)) {}
 
   Result<void> find() {
     const DsortInput& input = job_.spec.input;
@@ -44,15 +44,25 @@ class OwnInputs {
   std::vector<std::uint64_t> pattern_indices;  ///< that are there
 
  private:
-  [[nodiscard]] bool is_home(const StoredObject& object) const {
+  /// Of a mirrored object the first holder takes it. Where objects are placed, each has one copy.
+  [[nodiscard]] bool is_mine(const StoredObject& object) const {
+    if (placed_) return true;
     const auto& disk = job_.home(bucket_, object.info.key);
     return disk.rank == job_.rank() && disk.index == object.disk;
   }
 
   Result<void> find_names(const object::LocalStore& store) {
     for (const auto& name : names_) {
+      if (placed_) {
+        TARN_TRY(const auto here, store.find_all({bucket_, name}));
+        for (const auto& object : here) take(object);
+      }
       const auto& disk = job_.home(bucket_, name);
       if (disk.rank != job_.rank()) continue;
+      if (placed_) {
+        TARN_TRY(const auto known, job_.context.store->pointers().find(disk.index, {bucket_, name}));
+        if (known.pointer || known.own_ns) continue;
+      }
       const auto object = store.find(disk.index, {bucket_, name});
       if (!object) return fail(object.error().code, "dsort: input object '" + bucket_ + "/" + name + "': " + object.error().message);
       take(*object);
@@ -65,7 +75,7 @@ class OwnInputs {
     const bool whole_bucket = !pattern_ && input.prefix.empty();
     const auto visit = [&](const StoredObject& object) {
       const std::string& key = object.info.key;
-      if (!is_home(object)) return true;
+      if (!is_mine(object)) return true;
       const auto index = pattern_ ? pattern_->index_of(key) : std::nullopt;
       if (index) pattern_indices.push_back(*index);
       const bool wanted = whole_bucket || index || (!input.prefix.empty() && key.starts_with(input.prefix));
@@ -116,6 +126,7 @@ class OwnInputs {
 
   DsortJob& job_;
   const std::string& bucket_;
+  const bool placed_;
   std::set<std::string> names_;
   std::optional<shard::NameTemplate> pattern_;
 };

@@ -205,17 +205,6 @@ Result<Uuid> common_store_id(const std::vector<RankDisks>& all) {
   return id;
 }
 
-/// A disk that joins becomes the home of keys whose objects lie on another: not to be passed over in silence.
-void warn_about_new_disks(const std::vector<RankDisks>& all) {
-  std::size_t fresh = 0, stamped = 0;
-  for (const auto& rank : all)
-    for (const auto& id : rank.store_ids) ++(id.is_nil() ? fresh : stamped);
-  if (fresh == 0 || stamped == 0) return;
-  base::log_warn(std::to_string(fresh) + " new disks join " + std::to_string(stamped) + " of an earlier run: about one object in " +
-                 std::to_string((fresh + stamped + fresh - 1) / fresh) +
-                 " is looked for on a new disk and not found; give the directories of that run alone to read all of them");
-}
-
 }  // namespace
 
 Result<placement::StoreMap> exchange_disks(Collectives& collectives, object::LocalStore* local, std::vector<placement::Rank> ranks,
@@ -240,7 +229,6 @@ Result<placement::StoreMap> exchange_disks(Collectives& collectives, object::Loc
       return fail(ErrorCode::invalid,
                   "the same disk twice: " + where(map.disks[i - 1]) + " and " + where(map.disks[i]) + "; one is a copy of the other, take one away");
   TARN_TRY(map.store_id, common_store_id(all));
-  if (collectives.rank() == 0) warn_about_new_disks(all);
   if (map.store_id.is_nil()) {
     const Uuid fresh = Uuid::random();  // of rank 0, for all
     TARN_TRY(const auto bytes, collectives.broadcast(0, std::as_bytes(std::span(fresh.bytes))));

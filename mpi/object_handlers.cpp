@@ -120,6 +120,12 @@ void ObjectHandlers::add_to(PeerService& service) {
     if (!decoder.rest().empty()) version = decode_checksum(decoder);
     answer_void(r, decoder.complete() ? store_.remove(target.disk, target.name, version) : Result<void>(fail(malformed("a name"))));
   });
+  service.on(Op::remove_copy, RunOn::data, [this](Request r) { remove_copy(std::move(r)); });
+  service.on(Op::survey, RunOn::data, [this](Request r) { survey(std::move(r)); });
+  service.on(Op::versions, RunOn::data, [this](Request r) { versions(std::move(r)); });
+  service.on(Op::where, RunOn::data, [this](Request r) { where(std::move(r)); });
+  service.on(Op::point, RunOn::data, [this](Request r) { point(std::move(r)); });
+  service.on(Op::unpoint, RunOn::data, [this](Request r) { unpoint(std::move(r)); });
   service.on(Op::list, RunOn::data, [this](Request r) { list(std::move(r)); });
 }
 
@@ -220,8 +226,9 @@ void ObjectHandlers::put(Request request) {
   Decoder decoder(request.body());
   const auto target = decode_target(decoder);
   const auto options = decode_put_options(decoder);
+  const auto terms = decode_copy_terms(decoder);
   if (decoder.failed()) return request.responder().fail(malformed("a name"));
-  answer_with(request, store_.put(target.disk, target.name, decoder.rest(), options), [&](const ObjectInfo& info) {
+  answer_with(request, store_.put(target.disk, target.name, decoder.rest(), options, terms), [&](const ObjectInfo& info) {
     Encoder encoder = begin_message();
     encode(encoder, info);
     request.responder().reply(std::move(encoder));
@@ -282,12 +289,92 @@ void ObjectHandlers::put_read_back(Request request) {
 }
 
 void ObjectHandlers::put_commit(Request request) {
-  auto session = writer_of(request);
-  auto info = session ? (*session)->commit() : Result<ObjectInfo>(tarn::fail(session.error()));
-  sessions_.remove(Decoder(request.body()).u64(), request.source());
+  Decoder decoder(request.body());
+  const auto id = decoder.u64();
+  const auto terms = decode_copy_terms(decoder);
+  if (!decoder.complete()) return request.responder().fail(malformed("the end of a body"));
+  auto session = sessions_.writer(id, request.source());
+  auto info = session ? (*session)->commit(terms) : Result<ObjectInfo>(tarn::fail(session.error()));
+  sessions_.remove(id, request.source());
   answer_with(request, std::move(info), [&](const ObjectInfo& stored) {
     Encoder encoder = begin_message();
     encode(encoder, stored);
+    request.responder().reply(std::move(encoder));
+  });
+}
+
+void ObjectHandlers::remove_copy(Request request) {
+  Decoder decoder(request.body());
+  const auto target = decode_target(decoder);
+  const auto not_after_ns = decoder.i64();
+  if (!decoder.complete()) return request.responder().fail(malformed("a name"));
+  answer_with(request, store_.remove_copy(target.disk, target.name, not_after_ns), [&](bool removed) {
+    Encoder encoder = begin_message();
+    encoder.u8(removed ? 1 : 0);
+    request.responder().reply(std::move(encoder));
+  });
+}
+
+void ObjectHandlers::survey(Request request) {
+  Decoder decoder(request.body());
+  const auto name = decode_name(decoder);
+  if (!decoder.complete()) return request.responder().fail(malformed("a name"));
+  answer_with(request, store_.find_all(name), [&](const std::vector<object::StoredObject>& all) {
+    Encoder encoder = begin_message();
+    encode(encoder, all);
+    request.responder().reply(std::move(encoder));
+  });
+}
+
+void ObjectHandlers::versions(Request request) {
+  Decoder decoder(request.body());
+  const auto disk = decoder.u32();
+  ObjectName name;
+  name.bucket = decoder.text();
+  Encoder encoder = begin_message();
+  while (!decoder.failed() && !decoder.rest().empty()) {
+    name.key = decoder.text();
+    const auto found = store_.find(disk, name);
+    if (!found && found.error().code != ErrorCode::not_found) return request.responder().fail(found.error());
+    encoder.i64(found ? found->info.modified_ns : INT64_MIN);
+  }
+  if (decoder.failed()) return request.responder().fail(malformed("a list of names"));
+  request.responder().reply(std::move(encoder));
+}
+
+void ObjectHandlers::where(Request request) {
+  Decoder decoder(request.body());
+  const auto target = decode_target(decoder);
+  if (!decoder.complete()) return request.responder().fail(malformed("a name"));
+  answer_with(request, store_.pointers().find(target.disk, target.name), [&](const object::Whereabouts& known) {
+    Encoder encoder = begin_message();
+    encode(encoder, known.pointer);
+    encoder.u8(known.own_ns ? 1 : 0).i64(known.own_ns.value_or(0));
+    request.responder().reply(std::move(encoder));
+  });
+}
+
+void ObjectHandlers::point(Request request) {
+  Decoder decoder(request.body());
+  const auto target = decode_target(decoder);
+  const auto pointer = decode_pointer(decoder);
+  if (!decoder.complete() || !pointer) return request.responder().fail(malformed("a pointer"));
+  answer_with(request, store_.pointers().set(target.disk, target.name, *pointer), [&](const object::Pointers::Outcome& outcome) {
+    Encoder encoder = begin_message();
+    encoder.u8(outcome.set ? 1 : 0);
+    encode(encoder, outcome.previous);
+    request.responder().reply(std::move(encoder));
+  });
+}
+
+void ObjectHandlers::unpoint(Request request) {
+  Decoder decoder(request.body());
+  const auto target = decode_target(decoder);
+  const auto not_after_ns = decoder.i64();
+  if (!decoder.complete()) return request.responder().fail(malformed("a name"));
+  answer_with(request, store_.pointers().take(target.disk, target.name, not_after_ns), [&](const std::optional<object::Pointer>& taken) {
+    Encoder encoder = begin_message();
+    encode(encoder, taken);
     request.responder().reply(std::move(encoder));
   });
 }

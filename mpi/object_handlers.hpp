@@ -33,6 +33,12 @@ class ObjectHandlers {
   void put_piece(Request request);
   void put_read_back(Request request);
   void put_commit(Request request);
+  void remove_copy(Request request);
+  void survey(Request request);
+  void versions(Request request);
+  void where(Request request);
+  void point(Request request);
+  void unpoint(Request request);
   void touch(Request request);
   void list(Request request);
   /// A request that holds a session's id and nothing else.

@@ -106,14 +106,16 @@ Result<std::unique_ptr<object::ObjectReader>> PeerClient::open_reader(Home home,
   return std::make_unique<PeerReader>(*this, home.rank, opened.session, name, std::move(opened.stored.info));
 }
 
-Result<ObjectInfo> PeerClient::put(Home home, const ObjectName& name, std::span<const std::byte> bytes, const PutOptions& options) {
+Result<ObjectInfo> PeerClient::put(Home home, const ObjectName& name, std::span<const std::byte> bytes, const PutOptions& options,
+                                   const object::CopyTerms& terms) {
   if (bytes.size() > limits::kPeerTransferBytes) {
     TARN_TRY(const auto writer, create(home, name, options, bytes.size()));
     TARN_CHECK(writer->write(bytes));
-    return writer->commit();
+    return writer->commit_as(terms);
   }
   auto message = begin_object_message(home.disk, name);
   encode(message, options);
+  encode(message, terms);
   TARN_TRY(const auto call, caller_.call(home.rank, Op::put, std::move(message), bytes));
   Decoder decoder(call->body());
   auto info = decode_info(decoder);
@@ -121,7 +123,8 @@ Result<ObjectInfo> PeerClient::put(Home home, const ObjectName& name, std::span<
   return info;
 }
 
-Result<std::unique_ptr<ObjectWriter>> PeerClient::create(Home home, const ObjectName& name, const PutOptions& options, std::uint64_t size_hint) {
+Result<std::unique_ptr<object::CopyWriter>> PeerClient::create(Home home, const ObjectName& name, const PutOptions& options,
+                                                               std::uint64_t size_hint) {
   auto message = begin_object_message(home.disk, name);
   encode(message, options);
   message.u64(size_hint);
@@ -139,6 +142,16 @@ Result<void> PeerClient::remove(Home home, const ObjectName& name, const std::op
   if (version) message.raw(std::as_bytes(std::span(*version)));
   TARN_CHECK(caller_.call(home.rank, Op::remove, std::move(message)));
   return {};
+}
+
+Result<bool> PeerClient::remove_copy(Home home, const ObjectName& name, std::int64_t not_after_ns) {
+  auto message = begin_object_message(home.disk, name);
+  message.i64(not_after_ns);
+  TARN_TRY(const auto call, caller_.call(home.rank, Op::remove_copy, std::move(message)));
+  Decoder decoder(call->body());
+  const bool removed = decoder.u8() != 0;
+  if (!decoder.complete()) return fail(malformed("the answer to a removal"));
+  return removed;
 }
 
 std::shared_ptr<Call> PeerClient::start_fetch(RankId rank, std::span<const WireExtent> extents, std::span<std::byte> target) {

@@ -20,6 +20,7 @@
 #include "mpi/caller.hpp"
 #include "mpi/fetcher.hpp"
 #include "mpi/wire.hpp"
+#include "object/copy_terms.hpp"
 #include "object/local_store.hpp"
 #include "object/object_service.hpp"
 
@@ -29,6 +30,8 @@ namespace tarn::mpi {
 struct Home {
   RankId rank = 0;
   std::uint32_t disk = 0;
+
+  friend bool operator==(const Home&, const Home&) = default;
 };
 
 /// The owner's answer to Op::open: the bytes themselves when there are few, else a session to read them from.
@@ -50,9 +53,13 @@ class PeerClient {
   /// Part of an object. @return bytes written to target. @errors also out_of_range, corrupt, io.
   [[nodiscard]] Result<std::size_t> read(Home home, const ObjectName& name, std::uint64_t offset, std::span<std::byte> target);
   [[nodiscard]] Result<std::unique_ptr<object::ObjectReader>> open_reader(Home home, const ObjectName& name);
-  [[nodiscard]] Result<ObjectInfo> put(Home home, const ObjectName& name, std::span<const std::byte> bytes, const PutOptions& options);
-  [[nodiscard]] Result<std::unique_ptr<ObjectWriter>> create(Home home, const ObjectName& name, const PutOptions& options, std::uint64_t size_hint);
+  [[nodiscard]] Result<ObjectInfo> put(Home home, const ObjectName& name, std::span<const std::byte> bytes, const PutOptions& options,
+                                       const object::CopyTerms& terms = {});
+  [[nodiscard]] Result<std::unique_ptr<object::CopyWriter>> create(Home home, const ObjectName& name, const PutOptions& options,
+                                                                   std::uint64_t size_hint);
   [[nodiscard]] Result<void> remove(Home home, const ObjectName& name, const std::optional<Checksum>& version);
+  /// As LocalStore::remove_copy.
+  [[nodiscard]] Result<bool> remove_copy(Home home, const ObjectName& name, std::int64_t not_after_ns);
   /// One message's worth of extents, at most kFetchBatchBytesMax; finish with Caller::finish().
   [[nodiscard]] std::shared_ptr<Call> start_fetch(RankId rank, std::span<const WireExtent> extents, std::span<std::byte> target);
 

@@ -82,9 +82,11 @@ Result<std::size_t> PeerWriter::read_back(std::uint64_t offset, std::span<std::b
   return total;
 }
 
-Result<ObjectInfo> PeerWriter::commit() {
+Result<ObjectInfo> PeerWriter::commit_as(const object::CopyTerms& terms) {
   TARN_CHECK(drain());
-  TARN_TRY(const auto call, client_.caller().call(rank_, Op::put_commit, session_message()));
+  base::Encoder message = session_message();
+  encode(message, terms);
+  TARN_TRY(const auto call, client_.caller().call(rank_, Op::put_commit, std::move(message)));
   ended_ = true;
   client_.forget(rank_, session_);
   base::Decoder decoder(call->body());

@@ -12,12 +12,13 @@
 #include <tarn/store.hpp>
 
 #include "mpi/peer_client.hpp"
+#include "object/copy_terms.hpp"
 
 namespace tarn::mpi {
 
 /// Collects pieces of kPeerTransferBytes and has at most `credit` of them under way; write() waits for the
 /// oldest when there are more. Destroyed without commit(), the owner drops what it has.
-class PeerWriter final : public ObjectWriter {
+class PeerWriter final : public object::CopyWriter {
  public:
   PeerWriter(PeerClient& client, RankId rank, std::uint64_t session, std::uint32_t credit);
   ~PeerWriter() override;
@@ -25,7 +26,7 @@ class PeerWriter final : public ObjectWriter {
   [[nodiscard]] Result<void> write(std::span<const std::byte> bytes) override;
   [[nodiscard]] Result<void> prepare() override;
   [[nodiscard]] Result<std::size_t> read_back(std::uint64_t offset, std::span<std::byte> target) override;
-  [[nodiscard]] Result<ObjectInfo> commit() override;
+  [[nodiscard]] Result<ObjectInfo> commit_as(const object::CopyTerms& terms) override;
 
  private:
   [[nodiscard]] Result<void> send_piece(std::span<const std::byte> bytes);

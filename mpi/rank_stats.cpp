@@ -5,8 +5,9 @@
 
 namespace tarn::mpi {
 
-RankStats local_stats(const object::LocalStore& store) {
+RankStats local_stats(const object::LocalStore& store, std::uint64_t under_replicated) {
   RankStats stats;
+  stats.under_replicated = under_replicated;
   for (const auto& disk : store.disks()) {
     ++stats.disks;
     stats.objects += disk.objects;
@@ -19,7 +20,7 @@ RankStats local_stats(const object::LocalStore& store) {
 }
 
 void encode(base::Encoder& encoder, const RankStats& stats) {
-  encoder.u64(stats.disks).u64(stats.objects).u64(stats.object_bytes).u64(stats.capacity_bytes).u64(stats.free_bytes);
+  encoder.u64(stats.disks).u64(stats.objects).u64(stats.object_bytes).u64(stats.capacity_bytes).u64(stats.free_bytes).u64(stats.under_replicated);
   for (const auto& disk : stats.per_disk) encoder.u64(disk.garbage_bytes).u64(disk.moved_bytes).u64(disk.returned_bytes);
 }
 
@@ -30,6 +31,7 @@ RankStats decode_rank_stats(base::Decoder& decoder) {
   stats.object_bytes = decoder.u64();
   stats.capacity_bytes = decoder.u64();
   stats.free_bytes = decoder.u64();
+  stats.under_replicated = decoder.u64();
   for (std::uint64_t i = 0; i < stats.disks && !decoder.failed(); ++i) {
     auto& disk = stats.per_disk.emplace_back();
     disk.garbage_bytes = decoder.u64();
@@ -61,6 +63,7 @@ void add(StoreStats& total, RankId rank, const RankStats& stats) {
   total.object_bytes += stats.object_bytes;
   total.disk_capacity_bytes += stats.capacity_bytes;
   total.disk_free_bytes += stats.free_bytes;
+  total.under_replicated += stats.under_replicated;
   auto& row = total.per_rank[static_cast<std::size_t>(rank)];
   row.disks = stats.disks;
   row.objects = stats.objects;

@@ -26,9 +26,10 @@ struct RankStats {
   std::uint64_t object_bytes = 0;
   std::uint64_t capacity_bytes = 0;
   std::uint64_t free_bytes = 0;
+  std::uint64_t under_replicated = 0;
   std::vector<StoreStats::PerRank::PerDisk> per_disk;
 };
-[[nodiscard]] RankStats local_stats(const object::LocalStore& store);
+[[nodiscard]] RankStats local_stats(const object::LocalStore& store, std::uint64_t under_replicated);
 void encode(base::Encoder& encoder, const RankStats& stats);
 [[nodiscard]] RankStats decode_rank_stats(base::Decoder& decoder);
 

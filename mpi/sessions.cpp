@@ -79,11 +79,11 @@ Result<std::size_t> WriteSession::read_back(std::uint64_t offset, std::span<std:
   return writer_->read_back(offset, target);
 }
 
-Result<ObjectInfo> WriteSession::commit() {
+Result<ObjectInfo> WriteSession::commit(const object::CopyTerms& terms) {
   const std::lock_guard lock(mutex_);
   if (error_) return fail(*error_);
   error_ = Error(ErrorCode::invalid, "this object has been committed already");
-  return writer_->commit();
+  return writer_->commit_as(terms);
 }
 
 Result<std::uint64_t> Sessions::add(std::shared_ptr<ReadSession> session, int client) {

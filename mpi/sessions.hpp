@@ -23,6 +23,7 @@
 #include "mpi/event.hpp"
 #include "mpi/peer_service.hpp"
 #include "mpi/worker_pool.hpp"
+#include "object/copy_terms.hpp"
 #include "object/local_store.hpp"
 #include "object/object_service.hpp"
 
@@ -41,14 +42,14 @@ struct ReadSession {
 /// written in order by one worker at a time.
 class WriteSession : public std::enable_shared_from_this<WriteSession> {
  public:
-  explicit WriteSession(std::unique_ptr<ObjectWriter> writer) : writer_(std::move(writer)) {}
+  explicit WriteSession(std::unique_ptr<object::CopyWriter> writer) : writer_(std::move(writer)) {}
 
   /// Takes a put_piece whose bytes are `bytes` of its body; answers it when they are written.
   void add(std::uint64_t number, Request request, std::size_t bytes_at, WorkerPool& pool);
   // The client has the answers to all its pieces before it calls these.
   [[nodiscard]] Result<void> prepare();
   [[nodiscard]] Result<std::size_t> read_back(std::uint64_t offset, std::span<std::byte> target);
-  [[nodiscard]] Result<ObjectInfo> commit();
+  [[nodiscard]] Result<ObjectInfo> commit(const object::CopyTerms& terms);
 
  private:
   struct Piece {
@@ -66,7 +67,7 @@ class WriteSession : public std::enable_shared_from_this<WriteSession> {
   bool running_ = false;
   bool lost_piece_ = false;  // there was no memory for one: error_ is set
   std::optional<Error> error_;
-  std::unique_ptr<ObjectWriter> writer_;
+  std::unique_ptr<object::CopyWriter> writer_;
 };
 
 class Sessions {

@@ -122,10 +122,19 @@ Result<void> Store::remove(const ObjectName& name) {
   return guarded(impl_.get(), [&] { return impl_->store().remove(name, std::nullopt); });
 }
 Result<RankId> Store::owner(const ObjectName& name) const {
-  return guarded(impl_.get(), [&]() -> Result<RankId> { return impl_->store().locate(name.bucket, name.key).owner; });
+  return guarded(impl_.get(), [&] { return impl_->store().owner(name); });
 }
 Result<DsortReport> Store::dsort(const DsortSpec& spec, const DsortProgressFn& progress) {
   return guarded(impl_.get(), [&] { return impl_->dsort(spec, progress); });
+}
+Result<RebalanceReport> Store::rebalance(const RebalanceOptions& options, const RebalanceProgressFn& progress) {
+  return guarded(impl_.get(), [&] { return impl_->settle(options, progress); });
+}
+Result<RebalanceReport> Store::repair(const RebalanceOptions& options, const RebalanceProgressFn& progress) {
+  return rebalance(options, progress);
+}
+bool Store::settled() const noexcept {
+  return impl_ && impl_->settled();
 }
 Result<void> Store::flush() {
   return guarded(impl_.get(), [&] { return impl_->flush(); });

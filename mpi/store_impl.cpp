@@ -64,6 +64,7 @@ Result<void> Store::Impl::open() {
   TARN_TRY(secrets_, mpi::share_secrets(collectives_, options_.sidecar.anonymous));
   make_parts();
   TARN_CHECK(collectives_.agree(buckets_->adopt(buckets)));
+  TARN_CHECK(layout_.find_out(collectives_, local_.get(), *map_, buckets_->any_mirror()));
   TARN_CHECK(collectives_.agree(start_threads()));
   TARN_CHECK(watch_ranks());
   TARN_CHECK(serve());
@@ -92,9 +93,12 @@ void Store::Impl::make_parts() {
   if (local_) handlers_.emplace(*local_, data_pool_, caller_.timeout());
   neighbours_.emplace(*map_, rank());
   fetcher_.emplace(rank(), local_.get(), *neighbours_, client_);
+  homes_.emplace(rank(), local_.get(), client_, *neighbours_);
+  copies_.emplace(map_, rank(), local_.get(), *homes_, layout_);
+  placed_.emplace(map_, rank(), *homes_, *copies_);
   buckets_.emplace(engine_, caller_, control_pool_, rank(), size(), local_.get());
-  jobs_.emplace(engine_, caller_, control_pool_, dsort_context(job_collectives_));
-  store_.emplace(mpi::DistributedStore::Parts{map_, rank(), local_.get(), client_, *neighbours_, *buckets_, *jobs_});
+  jobs_.emplace(engine_, caller_, control_pool_, dsort_context(job_collectives_), settle_context(job_collectives_));
+  store_.emplace(mpi::DistributedStore::Parts{map_, rank(), local_.get(), *homes_, *copies_, *placed_, *buckets_, *jobs_});
   presence_.add_to(service_);
   if (handlers_) handlers_->add_to(service_);
   buckets_->add_to(service_);
@@ -106,7 +110,7 @@ void Store::Impl::make_parts() {
 Result<void> Store::Impl::start_threads() {
   TARN_CHECK(data_pool_.start(kDataThreads));
   TARN_CHECK(control_pool_.start(1));
-  TARN_CHECK(jobs_->start_thread());
+  TARN_CHECK(jobs_->start_thread(!layout_.settled() && buckets_->any_mirror()));
   return engine_.start();
 }
 
@@ -157,13 +161,32 @@ mpi::DsortContext Store::Impl::dsort_context(mpi::Collectives& collectives) {
           local_.get(),
           map_,
           [this](const std::string& bucket) { return buckets_->create(bucket); },
-          [this](const std::string& bucket) { return buckets_->remove(bucket); }};
+          [this](const std::string& bucket) { return buckets_->remove(bucket); },
+          [this](mpi::Collectives& together, const std::string& bucket) {
+            auto context = settle_context(together);
+            return mpi::make_copies(context, bucket);
+          },
+          [this](const std::string& bucket) {
+            const auto options = buckets_->options(bucket);
+            return options && mpi::uses_pointers(*options);
+          },
+          [this] { return layout_.settled(); }};
 }
 
 Result<DsortReport> Store::Impl::dsort(const DsortSpec& spec, const DsortProgressFn& progress) {
   mpi::DsortContext context = dsort_context(collectives_);
   const std::atomic<bool> never{false};
   return mpi::run_dsort(context, spec, progress, never);
+}
+
+mpi::SettleContext Store::Impl::settle_context(mpi::Collectives& collectives) {
+  return {collectives, local_.get(), *copies_, *homes_, *placed_, *buckets_, layout_};
+}
+
+Result<RebalanceReport> Store::Impl::settle(const RebalanceOptions& options, const RebalanceProgressFn& progress) {
+  auto context = settle_context(collectives_);
+  const std::atomic<bool> never{false};
+  return mpi::settle(context, options, progress, never);
 }
 
 Result<void> Store::Impl::flush() {

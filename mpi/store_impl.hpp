@@ -20,16 +20,21 @@
 #include "mpi/caller.hpp"
 #include "mpi/calling_thread.hpp"
 #include "mpi/comm.hpp"
+#include "mpi/copies.hpp"
 #include "mpi/distributed_store.hpp"
 #include "mpi/endpoint_file.hpp"
 #include "mpi/engine.hpp"
+#include "mpi/homes.hpp"
+#include "mpi/jobs.hpp"
+#include "mpi/layout.hpp"
 #include "mpi/mpi_collectives.hpp"
 #include "mpi/neighbour_files.hpp"
 #include "mpi/object_handlers.hpp"
 #include "mpi/peer_client.hpp"
 #include "mpi/peer_service.hpp"
+#include "mpi/placed.hpp"
 #include "mpi/presence.hpp"
-#include "mpi/sort_jobs.hpp"
+#include "mpi/settle.hpp"
 #include "mpi/store_fetcher.hpp"
 #include "mpi/worker_pool.hpp"
 #include "object/local_store.hpp"
@@ -69,9 +74,12 @@ class Store::Impl final : private mpi::Listener {
   [[nodiscard]] const std::string& token() const noexcept { return secrets_.token; }
   [[nodiscard]] Result<DsortReport> dsort(const DsortSpec& spec, const DsortProgressFn& progress);
   [[nodiscard]] mpi::DsortContext dsort_context(mpi::Collectives& collectives);
+  [[nodiscard]] Result<RebalanceReport> settle(const RebalanceOptions& options, const RebalanceProgressFn& progress);
+  [[nodiscard]] bool settled() const noexcept { return layout_.settled(); }
   [[nodiscard]] Result<void> flush();
 
  private:
+  [[nodiscard]] mpi::SettleContext settle_context(mpi::Collectives& collectives);
   void on_message(MPI_Message message, int source, int tag, std::size_t size_bytes) override;
   void on_tick(mpi::Clock::time_point now) override;
 
@@ -105,12 +113,16 @@ class Store::Impl final : private mpi::Listener {
   mpi::Secrets secrets_;
   std::unique_ptr<object::LocalStore> local_;  // null: a rank without disks
   std::shared_ptr<const placement::StoreMap> map_;
+  mpi::Layout layout_;
   // From make_parts() on:
   std::optional<mpi::ObjectHandlers> handlers_;  // with local_
   std::optional<mpi::NeighbourFiles> neighbours_;
   std::optional<mpi::StoreFetcher> fetcher_;
+  std::optional<mpi::Homes> homes_;
+  std::optional<mpi::Copies> copies_;
+  std::optional<mpi::Placed> placed_;
   std::optional<mpi::Buckets> buckets_;
-  std::optional<mpi::SortJobs> jobs_;
+  std::optional<mpi::Jobs> jobs_;
   std::optional<mpi::DistributedStore> store_;
   std::unique_ptr<http::Sidecar> sidecar_;  // last: it calls all others
   std::shared_ptr<const void> open_token_ = std::make_shared<char>();

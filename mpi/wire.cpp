@@ -99,6 +99,18 @@ PutOptions decode_put_options(Decoder& decoder) {
   return options;
 }
 
+void encode(Encoder& encoder, const object::CopyTerms& terms) {
+  encoder.u8(static_cast<std::uint8_t>(terms.kind)).i64(terms.modified_ns);
+}
+
+object::CopyTerms decode_copy_terms(Decoder& decoder) {
+  using Kind = object::CopyTerms::Kind;
+  object::CopyTerms terms;
+  terms.kind = static_cast<Kind>(std::min<std::uint8_t>(decoder.u8(), static_cast<std::uint8_t>(Kind::mend)));
+  terms.modified_ns = decoder.i64();
+  return terms;
+}
+
 void encode(Encoder& encoder, const ObjectInfo& info) {
   encoder.text(info.key).u64(info.size_bytes).raw(std::as_bytes(std::span(info.checksum))).i64(info.modified_ns).text(info.content_type);
   encode_map(encoder, info.user_metadata);
@@ -142,6 +154,31 @@ object::StoredObject decode_stored(Decoder& decoder) {
     stored.extents.push_back(extent);
   }
   return stored;
+}
+
+void encode(Encoder& encoder, const std::optional<object::Pointer>& pointer) {
+  encoder.u8(pointer ? 1 : 0);
+  if (pointer) encoder.raw(std::as_bytes(std::span(pointer->disk.bytes))).i64(pointer->modified_ns);
+}
+
+std::optional<object::Pointer> decode_pointer(Decoder& decoder) {
+  if (decoder.u8() == 0) return std::nullopt;
+  object::Pointer pointer;
+  const auto bytes = decoder.raw(pointer.disk.bytes.size());
+  std::transform(bytes.begin(), bytes.end(), pointer.disk.bytes.begin(), [](std::byte b) { return static_cast<std::uint8_t>(b); });
+  pointer.modified_ns = decoder.i64();
+  return pointer;
+}
+
+void encode(Encoder& encoder, const std::vector<object::StoredObject>& all) {
+  encoder.u32(static_cast<std::uint32_t>(all.size()));
+  for (const auto& stored : all) encode(encoder, stored);
+}
+
+std::vector<object::StoredObject> decode_all_stored(Decoder& decoder) {
+  std::vector<object::StoredObject> all;
+  for (std::uint32_t left = decoder.u32(); left > 0 && !decoder.failed(); --left) all.push_back(decode_stored(decoder));
+  return all;
 }
 
 void encode(Encoder& encoder, const ListOptions& options) {

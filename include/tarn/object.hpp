@@ -48,13 +48,6 @@ struct ObjectInfo {
   friend bool operator==(const ObjectInfo&, const ObjectInfo&) = default;
 };
 
-struct PutOptions {
-  std::string content_type;
-  std::map<std::string, std::string> user_metadata;  ///< at most 2,048 bytes in all (S3's limit)
-
-  friend bool operator==(const PutOptions&, const PutOptions&) = default;
-};
-
 /// Which keys to list. Order is by key, byte by byte.
 struct ListOptions {
   std::string prefix;
@@ -82,15 +75,56 @@ enum class Durability : std::uint8_t { none, sync };
   return text == "none" ? std::optional(Durability::none) : std::nullopt;
 }
 
+/// Where the objects of a bucket, or one object, are put first. docs/ARCHITECTURE.md, "Placement".
+/// hash:  on the disk that the key computes to, weighted by capacity; keys that share a "{tag}" go to one disk. Found without asking.
+/// local: on a disk of the rank that writes; the disk that the key computes to keeps a pointer.
+/// rank:  on a disk of a certain rank, with a pointer as well.
+struct PlacementPolicy {
+  enum class Kind : std::uint8_t { hash, local, rank };
+  Kind kind = Kind::hash;
+  RankId rank = -1;  ///< of Kind::rank
+
+  friend bool operator==(const PlacementPolicy&, const PlacementPolicy&) = default;
+};
+/// "hash", "local", "rank=3".
+[[nodiscard]] std::string to_string(const PlacementPolicy& policy);
+/// @return nullopt: none of these.
+[[nodiscard]] std::optional<PlacementPolicy> parse_placement(std::string_view text) noexcept;
+
+struct PutOptions {
+  std::string content_type;
+  std::map<std::string, std::string> user_metadata;  ///< at most 2,048 bytes in all (S3's limit)
+  /// Instead of the bucket's. Not in a bucket that is mirrored.
+  std::optional<PlacementPolicy> placement = std::nullopt;
+
+  friend bool operator==(const PutOptions&, const PutOptions&) = default;
+};
+
+/// How the sidecar treats objects beyond 64 KiB that can go from the page cache to the client: see VerifySendfile.
+/// store: as the option of the rank says. Every other read is verified in any bucket.
+enum class ChecksumPolicy : std::uint8_t { store, never, first, always };
+[[nodiscard]] std::string_view to_string(ChecksumPolicy policy) noexcept;
+[[nodiscard]] std::optional<ChecksumPolicy> parse_checksum_policy(std::string_view text) noexcept;
+
+inline constexpr unsigned kMirrorMax = 16;
+
 /// Given when a bucket is made; it keeps them for as long as it exists.
 struct BucketOptions {
   Durability durability = Durability::none;
+  /// Copies of each object, on disks of different nodes (of different ranks where there are fewer nodes): 1 to kMirrorMax.
+  unsigned mirror = 1;
+  PlacementPolicy placement;
+  ChecksumPolicy checksum = ChecksumPolicy::store;
+  /// Set by the store: PutOptions::placement has been used in this bucket, so homes are asked for pointers.
+  bool scattered = false;
+
+  friend bool operator==(const BucketOptions&, const BucketOptions&) = default;
 };
 
 struct BucketInfo {
   std::string name;
   std::int64_t created_ns = 0;
-  Durability durability = Durability::none;
+  BucketOptions options;
 
   friend bool operator==(const BucketInfo&, const BucketInfo&) = default;
 };

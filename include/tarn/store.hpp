@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -25,6 +26,9 @@ struct StoreStats {
   std::uint64_t disk_free_bytes = 0;
   int ranks = 0;
   int nodes = 0;
+  bool settled = true;                 ///< Store::settled()
+  std::uint64_t under_replicated = 0;  ///< objects with fewer copies than their buckets keep; counted in the background after open()
+  std::string running_work;            ///< "rebalance", "dsort assemble", ...; empty: none
   struct PerRank {
     RankId rank = 0;
     std::string host;
@@ -44,6 +48,21 @@ struct StoreStats {
   };
   std::vector<PerRank> per_rank;
 };
+
+/// What Store::rebalance and Store::repair did, on this rank so far, or on all.
+struct RebalanceReport {
+  std::uint64_t objects = 0;         ///< looked at; one with several copies counts with each
+  std::uint64_t copied_objects = 0;  ///< copies made
+  std::uint64_t copied_bytes = 0;
+  std::uint64_t removed_copies = 0;  ///< that lay where they did not belong
+  std::uint64_t failed_objects = 0;
+  std::uint64_t under_replicated = 0;  ///< that had fewer copies than their buckets keep
+};
+struct RebalanceOptions {
+  std::uint64_t bytes_per_second = 0;  ///< that each rank copies at most; 0: no limit
+};
+/// Called about ten times a second on the thread that called rebalance().
+using RebalanceProgressFn = std::function<void(const RebalanceReport&)>;
 
 /// A body that is written piece by piece, for objects larger than memory.
 /// Destroying it before commit() leaves the store as it was.
@@ -107,11 +126,22 @@ class Store {
   [[nodiscard]] Result<ListPage> list(std::string_view bucket, const ListOptions& options = {});
   /// @errors not_found, bucket_not_found. An object that a reader has open stays readable for it.
   [[nodiscard]] Result<void> remove(const ObjectName& name);
-  /// The rank whose disks hold (or would hold) this object. Pure computation.
+  /// The rank whose disks hold (or would hold) this object, or its first copy. @cost computed; a question to the rank of its home where
+  /// the bucket's placement is not hash, or PutOptions::placement has been used. @errors bucket_not_found is none; rank_lost, timeout.
   [[nodiscard]] Result<RankId> owner(const ObjectName& name) const;
 
   /// Collective. Samples of the input into new shards; see docs/DSORT.md. Every rank returns the same outcome.
   [[nodiscard]] Result<DsortReport> dsort(const DsortSpec& spec, const DsortProgressFn& progress = {});
+  /// Collective. After disks have come or gone: brings every object to the disks where it belongs now, with as many copies as its
+  /// bucket keeps, and removes what lies elsewhere. Only what has to move is moved. Objects can be read, written and removed
+  /// meanwhile; if it is interrupted, the next one goes on where it was. Every rank returns the same outcome.
+  /// @cost   a look at every object's index entry; for each one that is mirrored or out of place a question to its disks, 256 in a message.
+  /// @errors no_space, corrupt (objects without a good copy; all others have been brought to their places), io, rank_lost.
+  [[nodiscard]] Result<RebalanceReport> rebalance(const RebalanceOptions& options = {}, const RebalanceProgressFn& progress = {});
+  /// Collective. The same, after disks were lost: mirrored objects get their copies back from those that are left.
+  [[nodiscard]] Result<RebalanceReport> repair(const RebalanceOptions& options = {}, const RebalanceProgressFn& progress = {});
+  /// Whether every object is known to be where it belongs: no disk has come or gone since the last rebalance. Not collective; no cost.
+  [[nodiscard]] bool settled() const noexcept;
   /// Collective. Everything acknowledged so far is on stable storage when it returns.
   [[nodiscard]] Result<void> flush();
   /// Collective. Stops the sidecar and the service thread. Must come before MPI_Finalize.

@@ -2,6 +2,7 @@
 #include <string>
 #include <vector>
 
+#include "base/bucket_options.hpp"
 #include "base/limits.hpp"
 #include "http/object_fields.hpp"
 #include "http/routes.hpp"
@@ -52,6 +53,11 @@ Task<> make_bucket(Exchange& exchange) {
     const auto durability = parse_durability(*wanted);
     if (!durability) co_return co_await exchange.refuse(s3::ApiError{400, "InvalidArgument", "x-tarn-durability can be none or sync"});
     options.durability = *durability;
+  }
+  if (const auto wanted = exchange.head.find(kBucketOptionsField)) {
+    const auto parsed = base::parse_bucket_options(*wanted, options.durability);
+    if (!parsed) co_return co_await exchange.refuse(parsed.error());
+    options = *parsed;
   }
   auto make = [&service, bucket = exchange.target.name.bucket, options] { return service.create_bucket(bucket, options); };
   const auto made = co_await exchange.blocking(std::move(make));

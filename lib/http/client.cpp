@@ -6,6 +6,7 @@
 #include <mutex>
 #include <utility>
 
+#include "base/bucket_options.hpp"
 #include "base/error.hpp"
 #include "base/hash.hpp"
 #include "base/limits.hpp"
@@ -244,6 +245,7 @@ Result<void> Client::create_bucket(std::string_view bucket, const BucketOptions&
   TARN_CHECK(base::check_bucket_name(bucket));
   ClientRequest request{.method = "PUT", .target = "/" + std::string(bucket)};
   if (options.durability != Durability::none) request.headers.emplace_back(kDurabilityField, to_string(options.durability));
+  if (const std::string others = base::encode_bucket_options(options); !others.empty()) request.headers.emplace_back(kBucketOptionsField, others);
   TARN_CHECK(impl_->text(std::move(request), "create bucket tarn://" + std::string(bucket) + "/"));
   return {};
 }
@@ -269,8 +271,14 @@ Result<std::string> Client::start_sort(const base::Json& spec) {
   return answer;
 }
 
+Result<std::string> Client::start_rebalance(const RebalanceOptions& options) {
+  const std::string text = boost::json::serialize(base::JsonObject{{"bytes_per_second", options.bytes_per_second}});
+  SpanBody body(std::as_bytes(std::span(text)));
+  return impl_->text({.method = "POST", .target = "/v1/rebalance", .headers = {{"Content-Type", "application/json"}}, .body = &body}, "rebalance");
+}
+
 Result<base::Json> Client::sort_status(std::string_view id) {
-  return impl_->json({.method = "GET", .target = "/v1/sort?id=" + base::percent_encode(id, false)}, "status of dsort " + std::string(id));
+  return impl_->json({.method = "GET", .target = "/v1/sort?id=" + base::percent_encode(id, false)}, "status of job " + std::string(id));
 }
 
 Result<void> Client::abort_sort(std::string_view id) {

@@ -59,6 +59,8 @@ class Client {
 
   /// @return the job's id. The spec is that of POST /v1/sort (docs/DSORT.md).
   [[nodiscard]] Result<std::string> start_sort(const base::Json& spec);
+  /// @return the job's id; status and abort as those of a sort.
+  [[nodiscard]] Result<std::string> start_rebalance(const RebalanceOptions& options);
   [[nodiscard]] Result<base::Json> sort_status(std::string_view id);
   [[nodiscard]] Result<void> abort_sort(std::string_view id);
 

@@ -129,8 +129,8 @@ Task<> send_object(Exchange& exchange, std::unique_ptr<object::ObjectReader> rea
   source.blocks = !here && source.extents.empty();
   if (source.blocks) exchange.worker.metrics.count_proxied();
   exchange.response().add("Content-Length", range.length);
-  if (!source.extents.empty() && may_send_unseen(exchange.server.options.verify_sendfile, *reader))
-    co_return co_await send_by_sendfile(exchange, source, range);
+  const auto policy = exchange.server.service.verify_sendfile(exchange.target.name.bucket).value_or(exchange.server.options.verify_sendfile);
+  if (!source.extents.empty() && may_send_unseen(policy, *reader)) co_return co_await send_by_sendfile(exchange, source, range);
   if (range.length == 0) {
     co_await exchange.send_head(false);
     co_return;
@@ -144,14 +144,14 @@ Task<> get_object(Exchange& exchange) {
   auto& service = exchange.server.service;
   const ObjectName& name = exchange.target.name;
   const object::Location where = service.locate(name.bucket, name.key);
-  if (where.here) {
+  if (!where.waits) {
     auto reader = service.open(name);
     if (!reader) co_return co_await exchange.refuse(reader.error());
     co_return co_await send_object(exchange, std::move(*reader), true);
   }
   if (!service.has_bucket(name.bucket)) co_return co_await exchange.refuse(no_such_bucket(name.bucket));
-  if (redirected_in_vain(exchange)) co_return co_await exchange.refuse(not_owner(name));
-  if (exchange.grant_epoch == 0 && choose_handling(exchange.head, where, exchange.server.options.redirect) == Handling::redirect &&
+  if (!where.here && redirected_in_vain(exchange)) co_return co_await exchange.refuse(not_owner(name));
+  if (!where.here && exchange.grant_epoch == 0 && choose_handling(exchange.head, where, exchange.server.options.redirect) == Handling::redirect &&
       co_await redirect_to_owner(exchange, where.owner))
     co_return;
   auto open = [&service, name]() -> ReaderResult { return service.open(name); };
@@ -164,7 +164,7 @@ Task<> head_object(Exchange& exchange) {
   auto& service = exchange.server.service;
   const ObjectName& name = exchange.target.name;
   auto ask = [&service, name] { return service.head(name); };
-  const auto info = co_await exchange.call(service.locate(name.bucket, name.key).here, std::move(ask));
+  const auto info = co_await exchange.call(!service.locate(name.bucket, name.key).waits, std::move(ask));
   if (!info) co_return co_await exchange.refuse(info.error());
   ResolvedRange range;
   const Answer answer = begin_object_response(exchange, *info, range);

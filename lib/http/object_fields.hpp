@@ -21,6 +21,8 @@ namespace tarn::http {
 
 /// Of a request that makes a bucket: "none" or "sync".
 inline constexpr std::string_view kDurabilityField = "x-tarn-durability";
+/// The same: its other properties, as "mirror=2 placement=hash" (base/bucket_options.hpp).
+inline constexpr std::string_view kBucketOptionsField = "x-tarn-bucket-options";
 
 /// Content-Type, ETag, Last-Modified, Accept-Ranges and the metadata. Metadata that no header can carry
 /// is counted in x-amz-missing-meta, as S3 does.

@@ -134,7 +134,7 @@ Task<> put_object(Exchange& exchange) {
       co_return;
     exchange.worker.metrics.count_proxied();
   }
-  if (where.here && exchange.head.content_length.value_or(UINT64_MAX) <= limits::kHttpSmallObjectBytesMax) {
+  if (!where.waits && exchange.head.content_length.value_or(UINT64_MAX) <= limits::kHttpSmallObjectBytesMax) {
     if (!co_await exchange.accept_body()) co_return exchange.cut();
     co_return co_await store_small(exchange, std::move(*upload));
   }
@@ -166,7 +166,7 @@ Task<Result<void>> remove_as_asked(Exchange& exchange) {
   const auto& head = exchange.head;
   if (has_condition(head))  // waits for others also when it is here
     return exchange.blocking([&service, &head, name] { return remove_on_condition(service, head, name); });
-  return exchange.call(service.locate(name.bucket, name.key).here, [&service, name] { return service.remove(name, std::nullopt); });
+  return exchange.call(!service.locate(name.bucket, name.key).waits, [&service, name] { return service.remove(name, std::nullopt); });
 }
 
 }  // namespace

@@ -39,6 +39,9 @@ base::JsonObject stats_to_json(const StoreStats& stats) {
           {"disk_free_bytes", stats.disk_free_bytes},
           {"ranks", stats.ranks},
           {"nodes", stats.nodes},
+          {"settled", stats.settled},
+          {"under_replicated", stats.under_replicated},
+          {"running_work", stats.running_work},
           {"per_rank", std::move(per_rank)}};
 }
 
@@ -53,6 +56,9 @@ Result<StoreStats> stats_from_json(const base::Json& json) {
   stats.disk_free_bytes = number(json, "disk_free_bytes");
   stats.ranks = static_cast<int>(number(json, "ranks"));
   stats.nodes = static_cast<int>(number(json, "nodes"));
+  stats.settled = base::json_bool(json, "settled").value_or(true);
+  stats.under_replicated = number(json, "under_replicated");
+  stats.running_work = base::json_string(json, "running_work").value_or("");
   for (const base::Json& item : per_rank->get_array()) {
     StoreStats::PerRank rank;
     rank.rank = static_cast<RankId>(number(item, "rank"));

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <mutex>
 
+#include "base/bucket_options.hpp"
 #include "base/error.hpp"
 #include "base/text.hpp"
 #include "object/upload_keys.hpp"
@@ -15,7 +16,7 @@ Result<void> BucketTable::load() {
     TARN_TRY(auto list, disk->buckets());
     for (const auto& bucket : list) {
       BucketInfo& merged = buckets_.emplace(bucket.name, bucket).first->second;
-      merged.durability = std::max(merged.durability, bucket.durability);  // a disk that lost its note knows none
+      merged.options = base::stronger(merged.options, bucket.options);  // a disk that lost its note knows none
     }
     known.push_back(std::move(list));
   }
@@ -23,7 +24,7 @@ Result<void> BucketTable::load() {
     for (const auto& named : buckets_) {
       const BucketInfo& bucket = named.second;
       const bool has = std::any_of(known[i].begin(), known[i].end(),
-                                   [&b = bucket](const BucketInfo& other) { return other.name == b.name && other.durability == b.durability; });
+                                   [&b = bucket](const BucketInfo& other) { return other.name == b.name && other.options == b.options; });
       if (!has) TARN_CHECK(note(*disks_.all[i], bucket, volume::MemberKind::bucket_created));
     }
   }
@@ -35,9 +36,9 @@ Result<void> BucketTable::note(volume::Disk& on, const BucketInfo& bucket, volum
   member.kind = kind;
   member.name.bucket = bucket.name;
   member.modified_ns = bucket.created_ns;
-  member.durability = bucket.durability;
+  member.bucket = bucket.options;
   volume::Receipt receipt;
-  TARN_CHECK(on.append(member, {}, wait != Wait::no && bucket.durability == Durability::sync ? &receipt : nullptr));
+  TARN_CHECK(on.append(member, {}, wait != Wait::no && bucket.options.durability == Durability::sync ? &receipt : nullptr));
   return on.wait_durable(receipt);
 }
 
@@ -63,7 +64,7 @@ Result<void> BucketTable::create(std::string_view bucket, std::int64_t created_n
   TARN_CHECK(base::check_bucket_name(bucket));
   const std::unique_lock guard(guard_);
   if (has(bucket)) return fail(ErrorCode::exists, "bucket " + std::string(bucket) + " exists already");
-  const BucketInfo info{std::string(bucket), created_ns, options.durability};
+  const BucketInfo info{std::string(bucket), created_ns, options};
   decltype(buckets_) made{{info.name, info}};  // now: once the disks know of it, there must be memory for it here
   for (std::size_t i = 0; i < disks_.all.size(); ++i) {
     auto noted = note(*disks_.all[i], info, volume::MemberKind::bucket_created);
@@ -78,27 +79,29 @@ Result<void> BucketTable::create(std::string_view bucket, std::int64_t created_n
 }
 
 Result<void> BucketTable::adopt(const BucketInfo& bucket) {
-  if (!has(bucket.name)) return create(bucket.name, bucket.created_ns, {bucket.durability});
+  if (!has(bucket.name)) return create(bucket.name, bucket.created_ns, bucket.options);
   const std::unique_lock guard(guard_);
-  TARN_TRY(const auto here, durability_of(bucket.name));
-  if (here >= bucket.durability) return {};
+  TARN_TRY(const auto here, options_of(bucket.name));
+  const BucketInfo wanted{bucket.name, bucket.created_ns, base::stronger(here, bucket.options)};
+  if (here == wanted.options) return {};
   for (const auto& disk : disks_.all) {
-    TARN_CHECK(note(*disk, bucket, volume::MemberKind::bucket_created));
-    TARN_CHECK(disk->flush());  // what it holds already counts from now on as what is put into it later
+    TARN_CHECK(note(*disk, wanted, volume::MemberKind::bucket_created));
+    if (here.durability < wanted.options.durability)
+      TARN_CHECK(disk->flush());  // what it holds already counts from now on as what is put into it later
   }
   const std::unique_lock lock(mutex_);
-  buckets_.find(bucket.name)->second.durability = bucket.durability;
+  buckets_.find(bucket.name)->second.options = wanted.options;
   return {};
 }
 
 Result<void> BucketTable::remove(std::string_view bucket) {
   const std::unique_lock guard(guard_);
-  TARN_TRY(const auto durability, durability_of(bucket));
+  TARN_TRY(const auto options, options_of(bucket));
   TARN_CHECK(need_empty(bucket));
-  if (durability == Durability::sync) {  // no object may come back, and its bucket with it
+  if (options.durability == Durability::sync) {  // no object may come back, and its bucket with it
     for (const auto& disk : disks_.all) TARN_CHECK(disk->settle());
   }
-  const BucketInfo info{std::string(bucket), base::now_ns(), durability};
+  const BucketInfo info{std::string(bucket), base::now_ns(), options};
   for (const auto& disk : disks_.all) TARN_CHECK(note(*disk, info, volume::MemberKind::bucket_removed));
   const std::unique_lock lock(mutex_);
   buckets_.erase(info.name);
@@ -117,14 +120,14 @@ bool BucketTable::has(std::string_view bucket) const {
   return buckets_.find(bucket) != buckets_.end();
 }
 
-Result<Durability> BucketTable::durability_of(std::string_view bucket) const {
+Result<BucketOptions> BucketTable::options_of(std::string_view bucket) const {
   const std::shared_lock lock(mutex_);
-  if (const auto at = buckets_.find(bucket); at != buckets_.end()) return at->second.durability;
+  if (const auto at = buckets_.find(bucket); at != buckets_.end()) return at->second.options;
   return fail(ErrorCode::bucket_not_found, "no bucket named " + std::string(bucket));
 }
 
 Result<void> BucketTable::need(std::string_view bucket) const {
-  TARN_CHECK(durability_of(bucket));
+  TARN_CHECK(options_of(bucket));
   return {};
 }
 

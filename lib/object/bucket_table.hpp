@@ -36,7 +36,10 @@ class BucketTable {
   [[nodiscard]] std::vector<BucketInfo> all() const;
   [[nodiscard]] bool has(std::string_view bucket) const;
   /// @errors bucket_not_found.
-  [[nodiscard]] Result<Durability> durability_of(std::string_view bucket) const;
+  [[nodiscard]] Result<BucketOptions> options_of(std::string_view bucket) const;
+  [[nodiscard]] Result<Durability> durability_of(std::string_view bucket) const {
+    return options_of(bucket).map([](const BucketOptions& options) { return options.durability; });
+  }
   [[nodiscard]] Result<void> need(std::string_view bucket) const;
 
  private:

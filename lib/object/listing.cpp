@@ -66,7 +66,7 @@ Result<ListPage> list_disk(volume::Disk& disk, std::string_view bucket, const Li
 }
 
 ListPage merge_pages(std::vector<ListPage> pages, std::size_t max_keys) {
-  if (pages.size() == 1) return std::move(pages.front());
+  if (pages.size() == 1 && pages.front().objects.size() + pages.front().common_prefixes.size() <= max_keys) return std::move(pages.front());
   // A key beyond the end of a truncated page may have unseen ones of that page's disk before it: it is for the next page.
   bool truncated = false;
   std::string end;  // of what is known to be complete

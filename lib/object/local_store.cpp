@@ -52,8 +52,14 @@ class LocalStore::Impl {
   const std::shared_ptr<WriterMemory> writer_memory = std::make_shared<WriterMemory>();  // writers may outlive the store
   Uploads uploads{disks, buckets, writer_memory};
   Appends appends{buckets};
+  NameLocks versions;
+  Pointers pointers{disks, buckets, versions};
 
   [[nodiscard]] Result<volume::Record> find(const volume::Disk& on, const ObjectName& name) const;
+
+  /// The last step of a write, with the bucket held in place: as LocalWriter::Guard.
+  [[nodiscard]] Result<volume::Record> last_step(const volume::Disk& on, const ObjectName& name, const CopyTerms& terms,
+                                                 const LocalWriter::LastStep& step);
 
   /// A small object in one piece, verified: what nearly every get is. @return nullopt: anything else, get() tells what. @errors io, busy.
   [[nodiscard]] static Result<std::optional<std::vector<std::byte>>> get_small(const volume::Disk& on, const ObjectName& name);
@@ -70,6 +76,20 @@ Result<volume::Record> LocalStore::Impl::find(const volume::Disk& on, const Obje
   if (record) return std::move(*record);
   TARN_CHECK(buckets.need(name.bucket));
   return fail(ErrorCode::not_found, "no object named " + full_name(name));
+}
+
+Result<volume::Record> LocalStore::Impl::last_step(const volume::Disk& on, const ObjectName& name, const CopyTerms& terms,
+                                                   const LocalWriter::LastStep& step) {
+  using Kind = CopyTerms::Kind;
+  const std::shared_lock guard(buckets.guard());
+  TARN_TRY(const auto durability, buckets.durability_of(name.bucket));
+  if (terms.kind == Kind::alone) return step(durability, base::now_ns());
+  const auto lock = versions.hold(name);
+  TARN_TRY(auto current, on.find(name.bucket, name.key));
+  if (terms.kind == Kind::first) return step(durability, std::max({base::now_ns(), terms.modified_ns + 1, current ? current->modified_ns + 1 : 0}));
+  const std::int64_t enough = terms.kind == Kind::mend ? terms.modified_ns + 1 : terms.modified_ns;
+  if (current && current->modified_ns >= enough) return std::move(*current);
+  return step(durability, terms.modified_ns);
 }
 
 Result<LocalStore::Impl::Opened> LocalStore::Impl::open_version(const volume::Disk& on, const ObjectName& name) const {
@@ -141,6 +161,17 @@ volume::DiskSet LocalStore::known_disks() const {
   return all;
 }
 
+std::vector<volume::DiskLayout> LocalStore::layouts() const {
+  std::vector<volume::DiskLayout> all;
+  for (const auto& disk : impl_->disks.all) all.push_back(disk->identity().layout);
+  return all;
+}
+
+Result<void> LocalStore::set_layout(std::uint32_t disk, const volume::DiskLayout& layout) {
+  TARN_TRY(auto* const on, impl_->disks.at(disk));
+  return on->set_layout(layout);
+}
+
 std::vector<LocalDisk> LocalStore::disks() const {
   std::vector<LocalDisk> result;
   for (const auto& disk : impl_->disks.all) {
@@ -178,7 +209,12 @@ bool LocalStore::has_bucket(std::string_view bucket) const {
   return impl_->buckets.has(bucket);
 }
 
-Result<ObjectInfo> LocalStore::put(std::uint32_t disk, const ObjectName& name, std::span<const std::byte> bytes, const PutOptions& options) {
+Result<BucketOptions> LocalStore::bucket_options(std::string_view bucket) const {
+  return impl_->buckets.options_of(bucket);
+}
+
+Result<ObjectInfo> LocalStore::put(std::uint32_t disk, const ObjectName& name, std::span<const std::byte> bytes, const PutOptions& options,
+                                   const CopyTerms& terms) {
   TARN_TRY(auto* const on, impl_->disks.at(disk));
   TARN_CHECK(base::check_name(name));
   TARN_CHECK(volume::check_options(options));
@@ -186,25 +222,23 @@ Result<ObjectInfo> LocalStore::put(std::uint32_t disk, const ObjectName& name, s
   const bool solo = bytes.size() >= limits::kSoloObjectBytesMin;
   if (!solo) member.checksum = base::xxh3_128(bytes);
   volume::Receipt receipt;
-  std::shared_lock guard(impl_->buckets.guard());
-  TARN_TRY(const auto durability, impl_->buckets.durability_of(name.bucket));
-  auto* const needed = durability == Durability::sync ? &receipt : nullptr;
-  TARN_TRY(const auto record, solo ? put_solo(*on, member, bytes, needed) : on->append(member, bytes, needed));
-  guard.unlock();
+  TARN_TRY(const auto record, impl_->last_step(*on, name, terms, [&](Durability durability, std::int64_t modified_ns) {
+    member.modified_ns = modified_ns;
+    auto* const needed = durability == Durability::sync ? &receipt : nullptr;
+    return solo ? put_solo(*on, member, bytes, needed) : on->append(member, bytes, needed);
+  }));
   TARN_CHECK(on->wait_durable(receipt));
   return volume::object_info(name.key, record);
 }
 
-Result<std::unique_ptr<ObjectWriter>> LocalStore::create(std::uint32_t disk, const ObjectName& name, const PutOptions& options,
-                                                         std::uint64_t size_hint) {
+Result<std::unique_ptr<CopyWriter>> LocalStore::create(std::uint32_t disk, const ObjectName& name, const PutOptions& options,
+                                                       std::uint64_t size_hint) {
   TARN_TRY(auto* const on, impl_->disks.at(disk));
   TARN_CHECK(base::check_name(name));
   TARN_CHECK(volume::check_options(options));
   TARN_CHECK(impl_->buckets.need(name.bucket));
-  auto guard = [impl = impl_.get(), bucket = name.bucket](const LocalWriter::LastStep& last_step) -> Result<volume::Record> {
-    const std::shared_lock lock(impl->buckets.guard());
-    TARN_TRY(const auto durability, impl->buckets.durability_of(bucket));
-    return last_step(durability);
+  auto guard = [impl = impl_.get(), on, name](const CopyTerms& terms, const LocalWriter::LastStep& step) {
+    return impl->last_step(*on, name, terms, step);
   };
   return std::make_unique<LocalWriter>(*on, impl_->writer_memory, name, options, size_hint, std::move(guard));
 }
@@ -214,6 +248,10 @@ Result<ObjectInfo> LocalStore::append(std::uint32_t disk, const ObjectName& name
   TARN_CHECK(base::check_name(name));
   TARN_CHECK(volume::check_options(options));
   return impl_->appends.append(*on, name, bytes, options);
+}
+
+Pointers& LocalStore::pointers() noexcept {
+  return impl_->pointers;
 }
 
 Uploads& LocalStore::uploads() noexcept {
@@ -243,6 +281,26 @@ Result<void> LocalStore::remove(std::uint32_t disk, const ObjectName& name, cons
   return on->wait_durable(receipt);
 }
 
+Result<bool> LocalStore::remove_copy(std::uint32_t disk, const ObjectName& name, std::int64_t not_after_ns) {
+  TARN_TRY(auto* const on, impl_->disks.at(disk));
+  volume::Receipt receipt;
+  {
+    const std::shared_lock guard(impl_->buckets.guard());
+    TARN_TRY(const auto durability, impl_->buckets.durability_of(name.bucket));
+    const auto lock = impl_->versions.hold(name);  // as the puts of copies do
+    TARN_TRY(const auto record, on->find(name.bucket, name.key));
+    if (record && impl_->versions.is_held(name)) return fail(ErrorCode::busy, full_name(name) + ": is being copied to another disk; try again");
+    if (!record || record->modified_ns > not_after_ns) return false;
+    TARN_CHECK(append_removal(*on, name, durability == Durability::sync ? &receipt : nullptr));
+  }
+  TARN_CHECK(on->wait_durable(receipt));
+  return true;
+}
+
+NameLocks::Hold LocalStore::hold_name(const ObjectName& name) {
+  return impl_->versions.hold_for_copy(name);
+}
+
 Result<void> LocalStore::withdraw(std::uint32_t disk, const ObjectName& name) {
   TARN_TRY(auto* const on, impl_->disks.at(disk));
   const std::shared_lock guard(impl_->buckets.guard());
@@ -254,6 +312,16 @@ Result<StoredObject> LocalStore::find(std::uint32_t disk, const ObjectName& name
   TARN_TRY(const auto* const on, impl_->disks.at(disk));
   TARN_TRY(const auto record, impl_->find(*on, name));
   return to_stored(disk, name.key, record);
+}
+
+Result<std::vector<StoredObject>> LocalStore::find_all(const ObjectName& name) const {
+  TARN_CHECK(impl_->buckets.need(name.bucket));
+  std::vector<StoredObject> all;
+  for (std::uint32_t i = 0; i < impl_->disks.all.size(); ++i) {
+    TARN_TRY(const auto record, impl_->disks.all[i]->find(name.bucket, name.key));
+    if (record) all.push_back(to_stored(i, name.key, *record));
+  }
+  return all;
 }
 
 Result<std::unique_ptr<ObjectReader>> LocalStore::open_reader(std::uint32_t disk, const ObjectName& name) const {

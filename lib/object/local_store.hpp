@@ -19,9 +19,12 @@
 #include "base/file.hpp"
 #include "base/limits.hpp"
 #include "base/uuid.hpp"
+#include "object/copy_terms.hpp"
 #include "object/object_service.hpp"
+#include "object/pointers.hpp"
 #include "object/uploads.hpp"
 #include "volume/compactor.hpp"
+#include "volume/disk_directory.hpp"
 #include "volume/disk_set.hpp"
 #include "volume/volume_pins.hpp"
 
@@ -89,6 +92,9 @@ class LocalStore {
   [[nodiscard]] Result<void> adopt(const base::Uuid& store_id, const volume::DiskSet& store_disks = {});
   /// The store's disks as these disks remember them, those of other ranks and missing ones included.
   [[nodiscard]] volume::DiskSet known_disks() const;
+  /// By disk.
+  [[nodiscard]] std::vector<volume::DiskLayout> layouts() const;
+  [[nodiscard]] Result<void> set_layout(std::uint32_t disk, const volume::DiskLayout& layout);
   [[nodiscard]] std::vector<LocalDisk> disks() const;
   /// By disk. @cost a look at each disk's table of volumes; no file system call.
   [[nodiscard]] std::vector<volume::CompactionStats> compaction() const;
@@ -101,26 +107,38 @@ class LocalStore {
   [[nodiscard]] Result<void> remove_bucket(std::string_view bucket);  ///< busy: objects or uploads are in it here
   [[nodiscard]] std::vector<BucketInfo> buckets() const;
   [[nodiscard]] bool has_bucket(std::string_view bucket) const;
+  /// @errors bucket_not_found.
+  [[nodiscard]] Result<BucketOptions> bucket_options(std::string_view bucket) const;
 
   /// `disk` is an index into directories: the caller knows the placement.
-  [[nodiscard]] Result<ObjectInfo> put(std::uint32_t disk, const ObjectName& name, std::span<const std::byte> bytes, const PutOptions& options);
-  [[nodiscard]] Result<std::unique_ptr<ObjectWriter>> create(std::uint32_t disk, const ObjectName& name, const PutOptions& options,
-                                                             std::uint64_t size_hint);
+  [[nodiscard]] Result<ObjectInfo> put(std::uint32_t disk, const ObjectName& name, std::span<const std::byte> bytes, const PutOptions& options,
+                                       const CopyTerms& terms = {});
+  [[nodiscard]] Result<std::unique_ptr<CopyWriter>> create(std::uint32_t disk, const ObjectName& name, const PutOptions& options,
+                                                           std::uint64_t size_hint);
   /// Adds bytes to the end of an object, in one step; without one it is a put. Options count for a new object only.
   /// @cost  an object of 1 MiB or more is not copied, but for what was appended last and is no longer than this; it is read once, to
   ///        be hashed, unless it was appended to a moment ago. @errors as put(); corrupt: the object is damaged; aborted: it was
   ///        replaced again and again meanwhile.
   [[nodiscard]] Result<ObjectInfo> append(std::uint32_t disk, const ObjectName& name, std::span<const std::byte> bytes,
                                           const PutOptions& options = {});
+  /// Where objects are whose home is here.
+  [[nodiscard]] Pointers& pointers() noexcept;
   /// Objects that are put in parts.
   [[nodiscard]] Uploads& uploads() noexcept;
   /// @param version  as in ObjectService::remove. @cost with one: waits for the puts that are in their last step.
   [[nodiscard]] Result<void> remove(std::uint32_t disk, const ObjectName& name, const std::optional<Checksum>& version = std::nullopt);
+  /// Removes a copy, if it is of this time or older. @return whether there was one. @errors as remove() but not_found; busy: somebody
+  /// holds the name: try again.
+  [[nodiscard]] Result<bool> remove_copy(std::uint32_t disk, const ObjectName& name, std::int64_t not_after_ns);
+  /// While it lives, remove_copy() of this name is `busy`.
+  [[nodiscard]] NameLocks::Hold hold_name(const ObjectName& name);
   /// Takes back a put that its caller has not acknowledged: as remove(), but works, without a wait, also on a disk whose syncs
   /// fail. @errors not_found.
   [[nodiscard]] Result<void> withdraw(std::uint32_t disk, const ObjectName& name);
   /// Index lookup. @errors not_found, bucket_not_found.
   [[nodiscard]] Result<StoredObject> find(std::uint32_t disk, const ObjectName& name) const;
+  /// What each disk that has the name has; empty: none. @errors bucket_not_found, io.
+  [[nodiscard]] Result<std::vector<StoredObject>> find_all(const ObjectName& name) const;
   [[nodiscard]] Result<std::unique_ptr<ObjectReader>> open_reader(std::uint32_t disk, const ObjectName& name) const;
   /// find() with the files of that version. @errors also corrupt: a volume is missing.
   [[nodiscard]] Result<OpenVersion> open_version(std::uint32_t disk, const ObjectName& name) const;

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include <tarn/object.hpp>
+#include <tarn/options.hpp>
 #include <tarn/result.hpp>
 #include <tarn/store.hpp>
 
@@ -50,8 +51,9 @@ class ObjectReader {
 
 struct Location {
   RankId owner = -1;
-  bool here = false;       ///< this rank owns it: calls do not block on the network
-  bool same_node = false;  ///< its files can be opened by this process
+  bool here = false;       ///< this rank owns it
+  bool same_node = false;  ///< a copy's files can be opened by this process
+  bool waits = true;       ///< calls may wait for other ranks: always when it is not here, and when other copies have a say
 };
 
 class ObjectService {
@@ -64,8 +66,10 @@ class ObjectService {
   [[nodiscard]] virtual Location locate(std::string_view bucket, std::string_view key) const = 0;
   /// @cost a lookup in memory.
   [[nodiscard]] virtual bool has_bucket(std::string_view bucket) const = 0;
+  /// What the bucket's ChecksumPolicy says; nullopt: as the sidecar's option does. @cost a lookup in memory.
+  [[nodiscard]] virtual std::optional<VerifySendfile> verify_sendfile(std::string_view /*bucket*/) const { return std::nullopt; }
 
-  // These work for every object; they block on the network when locate() says it is not here.
+  // These work for every object; they block on the network when locate() says that they wait.
   [[nodiscard]] virtual Result<std::unique_ptr<ObjectReader>> open(const ObjectName& name) = 0;
   [[nodiscard]] virtual Result<ObjectInfo> head(const ObjectName& name) = 0;
   /// size_hint: body size when known, UINT64_MAX otherwise (chooses between shared and solo volume).
@@ -80,11 +84,12 @@ class ObjectService {
   [[nodiscard]] virtual Result<void> remove_bucket(std::string_view bucket) = 0;
   [[nodiscard]] virtual Result<StoreStats> stats() = 0;
 
-  /// Starts a dsort on all ranks. @return its id, "srt-...". @errors invalid, before any work.
-  [[nodiscard]] virtual Result<std::string> start_sort(const base::Json& spec) = 0;
+  /// Starts work on all ranks: a dsort, or with {"rebalance": {"bytes_per_second": n}} a rebalance. One job runs after the other.
+  /// @return its id, "srt-..." or "reb-...". @errors invalid, before any work.
+  [[nodiscard]] virtual Result<std::string> start_job(const base::Json& spec) = 0;
   /// `{"id","state":"running|finished|aborted|failed","phase","done","total","report":{...},"error":{...}}`; not_found.
-  [[nodiscard]] virtual Result<base::Json> sort_status(std::string_view id) = 0;
-  [[nodiscard]] virtual Result<void> abort_sort(std::string_view id) = 0;
+  [[nodiscard]] virtual Result<base::Json> job_status(std::string_view id) = 0;
+  [[nodiscard]] virtual Result<void> abort_job(std::string_view id) = 0;
 
   /// What is wrong on this rank now; empty: healthy. One sentence per trouble.
   [[nodiscard]] virtual std::vector<std::string> troubles() const = 0;

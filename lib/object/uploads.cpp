@@ -121,12 +121,12 @@ Result<std::unique_ptr<ObjectWriter>> Uploads::part(std::uint32_t disk, const Ob
   TARN_TRY(auto* const on, disks_.at(disk));
   TARN_CHECK(check_number(number));
   TARN_CHECK(need_upload(*on, name, id));
-  auto guard = [this, on, name, id = std::string(id)](const LocalWriter::LastStep& last_step) -> Result<volume::Record> {
+  auto guard = [this, on, name, id = std::string(id)](const CopyTerms&, const LocalWriter::LastStep& last_step) -> Result<volume::Record> {
     const std::shared_lock lock(guard_);
     TARN_CHECK(need_upload(*on, name, id));
     const std::shared_lock bucket_lock(buckets_.guard());
     TARN_TRY(const auto durability, buckets_.durability_of(name.bucket));
-    return last_step(durability);
+    return last_step(durability, base::now_ns());
   };
   return std::make_unique<LocalWriter>(*on, memory_, part_name(id, number), PutOptions{}, size_hint, std::move(guard), LocalWriter::Form::solo);
 }

@@ -148,12 +148,12 @@ Result<std::size_t> LocalWriter::read_back(std::uint64_t offset, std::span<std::
   return size;
 }
 
-Result<ObjectInfo> LocalWriter::commit() {
+Result<ObjectInfo> LocalWriter::commit_as(const CopyTerms& terms) {
   if (committed_) return fail(ErrorCode::invalid, member_.name.bucket + "/" + member_.name.key + ": committed twice");
   TARN_CHECK(end_body());
-  member_.modified_ns = base::now_ns();
   volume::Receipt receipt;
-  TARN_TRY(const auto record, guard_([&](Durability durability) {
+  TARN_TRY(const auto record, guard_(terms, [&](Durability durability, std::int64_t modified_ns) {
+             member_.modified_ns = modified_ns;
              auto* const needed = durability == Durability::sync ? &receipt : nullptr;
              return solo_ ? disk_.commit_solo(*solo_, member_, needed) : disk_.append(member_, buffer_, needed);
            }));

@@ -17,6 +17,7 @@
 #include <tarn/store.hpp>
 
 #include "base/hash.hpp"
+#include "object/copy_terms.hpp"
 #include "object/writer_memory.hpp"
 #include "volume/disk.hpp"
 #include "volume/member.hpp"
@@ -30,13 +31,14 @@ namespace tarn::object {
 /// @param receipt  as in Appender::append. @errors no_space, io.
 [[nodiscard]] Result<void> append_removal(volume::Disk& on, const ObjectName& name, volume::Receipt* receipt);
 
-class LocalWriter final : public ObjectWriter {
+class LocalWriter final : public CopyWriter {
  public:
   /// Which volume the body goes to; a part of an upload needs one for itself whatever its size.
   enum class Form : std::uint8_t { by_size, solo };
-  /// Runs the last step with the bucket held in place; tells it the bucket's durability. @errors bucket_not_found.
-  using LastStep = std::function<Result<volume::Record>(Durability)>;
-  using Guard = std::function<Result<volume::Record>(const LastStep&)>;
+  /// Runs the last step with the bucket held in place; tells it the bucket's durability and the version's time, or returns what the
+  /// disk has where the terms say that this is enough. @errors bucket_not_found.
+  using LastStep = std::function<Result<volume::Record>(Durability, std::int64_t modified_ns)>;
+  using Guard = std::function<Result<volume::Record>(const CopyTerms&, const LastStep&)>;
   LocalWriter(volume::Disk& disk, std::shared_ptr<WriterMemory> memory, const ObjectName& name, const PutOptions& options, std::uint64_t size_hint,
               Guard guard, Form form = Form::by_size);
   ~LocalWriter() override { memory_->give_back(taken_bytes_); }
@@ -46,7 +48,7 @@ class LocalWriter final : public ObjectWriter {
   [[nodiscard]] Result<void> prepare() override;
   /// Bodies that prepare() left in memory are read from there.
   [[nodiscard]] Result<std::size_t> read_back(std::uint64_t offset, std::span<std::byte> target) override;
-  [[nodiscard]] Result<ObjectInfo> commit() override;
+  [[nodiscard]] Result<ObjectInfo> commit_as(const CopyTerms& terms) override;
 
  private:
   /// Makes sure that buffer_ may grow to this size. @return false: there is no memory for it.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <map>
 #include <span>
 #include <string>
 
@@ -15,7 +16,8 @@ namespace tarn::placement {
 
 namespace {
 
-std::uint64_t hash_name(std::string_view bucket, std::string_view key) noexcept {
+std::uint64_t hash_name(std::string_view bucket, std::string_view whole_key) noexcept {
+  const std::string_view key = placement_tag(whole_key);
   std::array<char, limits::kBucketNameBytesMax + 1 + limits::kKeyBytesMax> joined;
   const std::size_t size = bucket.size() + 1 + key.size();
   TARN_ASSERT(size <= joined.size());  // names are checked where they enter
@@ -56,13 +58,25 @@ bool before(const Claim& a, const Claim& b) noexcept {
 
 }  // namespace
 
+std::string_view placement_tag(std::string_view key) noexcept {
+  const std::size_t open = key.find('{');
+  if (open == std::string_view::npos) return key;
+  const std::size_t close = key.find('}', open + 1);
+  if (close == std::string_view::npos || close == open + 1) return key;
+  return key.substr(open + 1, close - open - 1);
+}
+
 Placement::Placement(const StoreMap& map) {
+  std::map<std::string, std::size_t> nodes;
   seeds_.reserve(map.disks.size());
   weights_.reserve(map.disks.size());
   for (const Disk& disk : map.disks) {
     TARN_ASSERT(disk.weight > 0);
     seeds_.push_back(base::xxh3_64(std::as_bytes(std::span(disk.id.bytes))));
     weights_.push_back(disk.weight);
+    ranks_.push_back(disk.rank);
+    const std::string node = map.ranks.empty() ? std::string() : map.ranks[static_cast<std::size_t>(disk.rank)].node;
+    nodes_.push_back(nodes.emplace(node, nodes.size()).first->second);
     equal_weights_ = equal_weights_ && disk.weight == weights_.front();
   }
 }
@@ -105,6 +119,33 @@ std::vector<std::size_t> Placement::ranking(std::string_view bucket, std::string
   disks.reserve(count);
   for (std::size_t i = 0; i < count; ++i) disks.push_back(claims[i].disk);
   return disks;
+}
+
+std::vector<std::size_t> Placement::holders(std::string_view bucket, std::string_view key, std::size_t copies) const {
+  if (copies <= 1) return {home_disk(bucket, key)};
+  const auto order = ranking(bucket, key, seeds_.size());
+  std::vector<std::size_t> chosen;
+  const auto choose = [&](const auto& is_like) {  // those that are like none of the chosen ones
+    for (const std::size_t disk : order) {
+      if (chosen.size() == std::min(copies, order.size())) return;
+      if (std::none_of(chosen.begin(), chosen.end(), [&](std::size_t other) { return is_like(disk, other); })) chosen.push_back(disk);
+    }
+  };
+  choose([&](std::size_t a, std::size_t b) { return nodes_[a] == nodes_[b]; });
+  choose([&](std::size_t a, std::size_t b) { return ranks_[a] == ranks_[b]; });
+  choose([&](std::size_t a, std::size_t b) { return a == b; });
+  return chosen;
+}
+
+std::optional<std::size_t> Placement::disk_of_rank(std::string_view bucket, std::string_view key, RankId rank) const {
+  const std::uint64_t key_hash = hash_name(bucket, key);
+  std::optional<Claim> best;
+  for (std::size_t i = 0; i < seeds_.size(); ++i) {
+    if (ranks_[i] != rank) continue;
+    const Claim claim = make_claim(mix(key_hash ^ seeds_[i]), weights_[i], i);
+    if (!best || before(claim, *best)) best = claim;
+  }
+  return best ? std::optional(best->disk) : std::nullopt;
 }
 
 std::size_t home_disk(const StoreMap& map, std::string_view bucket, std::string_view key) {

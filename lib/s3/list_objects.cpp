@@ -4,6 +4,7 @@
 #include <charconv>
 #include <optional>
 
+#include "base/bucket_options.hpp"
 #include "base/hash.hpp"
 #include "base/limits.hpp"
 #include "base/text.hpp"
@@ -128,8 +129,9 @@ std::string list_buckets_xml(const std::vector<BucketInfo>& buckets) {
   xml.open("Buckets");
   for (const auto& bucket : buckets) {
     xml.open("Bucket").text("Name", bucket.name).text("CreationDate", base::format_iso_time(bucket.created_ns));
-    if (bucket.durability != Durability::none)
-      xml.text("Durability", to_string(bucket.durability));  // not S3's; its clients skip what they do not know
+    // Not S3's; its clients skip what they do not know.
+    if (bucket.options.durability != Durability::none) xml.text("Durability", to_string(bucket.options.durability));
+    if (const std::string options = base::encode_bucket_options(bucket.options); !options.empty()) xml.text("Options", options);
     xml.close();
   }
   return xml.close().finish();

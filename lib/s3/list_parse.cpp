@@ -6,6 +6,7 @@
 
 #include <pugixml.hpp>
 
+#include "base/bucket_options.hpp"
 #include "base/error.hpp"
 #include "base/hash.hpp"
 #include "base/text.hpp"
@@ -66,8 +67,9 @@ Result<std::vector<BucketInfo>> parse_list_buckets(std::string_view xml) {
   TARN_TRY(const pugi::xml_node root, load(document, xml, "ListAllMyBucketsResult"));
   std::vector<BucketInfo> buckets;
   for (const pugi::xml_node node : root.child("Buckets").children("Bucket"))
-    buckets.push_back({node.child_value("Name"), parse_iso_time(node.child_value("CreationDate")).value_or(0),
-                       parse_durability(node.child_value("Durability")).value_or(Durability::none)});
+    buckets.push_back(
+        {node.child_value("Name"), parse_iso_time(node.child_value("CreationDate")).value_or(0),
+         base::decode_bucket_options(node.child_value("Options"), parse_durability(node.child_value("Durability")).value_or(Durability::none))});
   return buckets;
 }
 

@@ -238,7 +238,7 @@ Result<Record> Appender::write_member(Member& member, std::span<const std::byte>
   std::optional<Pending::Reservation> change;
   BucketChange note;
   if (member.is_bucket_note()) {
-    note = {member.name.bucket, member.sequence, std::nullopt, member.durability};
+    note = {member.name.bucket, member.sequence, std::nullopt, member.bucket};
     if (member.kind == MemberKind::bucket_created) note.created_ns = member.modified_ns;
     if (lane->buckets.size() == lane->buckets.capacity()) lane->buckets.reserve(2 * lane->buckets.size() + 4);
   } else {

@@ -59,6 +59,7 @@ class Disk {
   [[nodiscard]] Result<void> set_store(const base::Uuid& store_id, const DiskSet& store_disks) {
     return directory_->set_store(store_id, store_disks);
   }
+  [[nodiscard]] Result<void> set_layout(const DiskLayout& layout) { return directory_->set_layout(layout); }
   [[nodiscard]] Result<base::Space> space() const { return fs_.space(path()); }
   [[nodiscard]] Result<IndexCounters> counters() const { return index_->counters(); }
   /// What is wrong now, as one text; empty: nothing.

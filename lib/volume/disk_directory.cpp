@@ -41,6 +41,19 @@ std::string identity_sum(const DiskIdentity& identity) {
   return digits;
 }
 
+/// What is missing or malformed counts as never noted: the store then looks for objects on all disks until it has been settled.
+DiskLayout layout_from_json(const base::Json& identity) {
+  const auto* json = identity.get_object().if_contains("layout");
+  if (json == nullptr || !json->is_object()) return {};
+  DiskLayout layout;
+  layout.epoch = base::json_u64(*json, "epoch").value_or(0);
+  layout.disks = base::json_u64(*json, "disks").value_or(0);
+  layout.places = base::json_u64(*json, "places").value_or(0);
+  layout.settled = base::json_bool(*json, "settled").value_or(false);
+  layout.stale = base::json_bool(*json, "stale").value_or(true);
+  return layout;
+}
+
 tl::unexpected<Error> damaged_identity(const std::string& what) {
   return fail(ErrorCode::corrupt, what +
                                       "; write it anew: another disk of the store lists this one in its disk.json "
@@ -175,7 +188,7 @@ Result<void> DiskDirectory::load_or_make_identity(std::uint64_t weight, bool cre
   const auto* saved_disks = json->get_object().if_contains("disks");
   auto store_disks = disk_set_from_json(saved_disks == nullptr ? base::Json() : *saved_disks);
   if (!store_disks) base::log_warn(file + ": its list of the store's disks is damaged; a disk that is missing may not be missed");
-  identity_ = {*id, *store_id, *saved_weight, std::move(store_disks).value_or(DiskSet())};
+  identity_ = {*id, *store_id, *saved_weight, std::move(store_disks).value_or(DiskSet()), layout_from_json(*json)};
   const auto sum = base::json_string(*json, "sum");  // who writes the file by hand leaves it out
   if (sum && *sum != identity_sum(identity_)) return damaged_identity(file + " does not match its own sum");
   return {};
@@ -220,6 +233,14 @@ Result<void> DiskDirectory::set_store(const base::Uuid& store_id, const DiskSet&
   return written;
 }
 
+Result<void> DiskDirectory::set_layout(const DiskLayout& layout) {
+  if (layout == identity_.layout) return {};
+  const DiskLayout old = std::exchange(identity_.layout, layout);
+  auto written = write_identity();
+  if (!written) identity_.layout = old;
+  return written;
+}
+
 Result<void> DiskDirectory::write_identity() {
   base::JsonObject json;
   json["format"] = kFormatVersion;
@@ -228,6 +249,9 @@ Result<void> DiskDirectory::write_identity() {
   json["weight"] = identity_.weight;
   json["sum"] = identity_sum(identity_);
   if (!identity_.store_disks.empty()) json["disks"] = disk_set_to_json(identity_.store_disks);
+  if (const DiskLayout& layout = identity_.layout; layout != DiskLayout())
+    json["layout"] = base::JsonObject{
+        {"epoch", layout.epoch}, {"disks", layout.disks}, {"places", layout.places}, {"settled", layout.settled}, {"stale", layout.stale}};
   TARN_CHECK(base::write_text_file(fs_, path_ + "/disk.json", base::pretty_json(json)));
   return fs_.sync_directory(path_);
 }

@@ -24,11 +24,25 @@ namespace tarn::volume {
 
 inline constexpr std::uint64_t kFormatVersion = 1;
 
+/// How the disk stands to the others of its store; docs/ARCHITECTURE.md, "A store that has changed".
+///
+///   in disk.json:  "layout": {"epoch": 3, "disks": hash, "places": hash, "settled": true, "stale": false}
+struct DiskLayout {
+  std::uint64_t epoch = 0;   ///< counts the sets of disks that the store has had; 0: never opened with others
+  std::uint64_t disks = 0;   ///< hash of the set of that epoch
+  std::uint64_t places = 0;  ///< hash of how it was spread over ranks and nodes
+  bool settled = false;      ///< every object is where that set says
+  bool stale = false;        ///< the disk was away for an epoch, and has not been compared with the others since
+
+  friend bool operator==(const DiskLayout&, const DiskLayout&) = default;
+};
+
 struct DiskIdentity {
   base::Uuid id;
   base::Uuid store_id;  ///< nil: not stamped yet
   std::uint64_t weight = 0;
   DiskSet store_disks;  ///< of its store, itself included, as far as it has seen them; empty: never opened with others
+  DiskLayout layout;
 };
 
 class DiskDirectory {
@@ -46,6 +60,9 @@ class DiskDirectory {
   [[nodiscard]] const DiskIdentity& identity() const noexcept { return identity_; }
   /// Notes the store that the disk belongs to and the store's disks (none: those it knows stay). @errors invalid: it belongs to another store.
   [[nodiscard]] Result<void> set_store(const base::Uuid& store_id, const DiskSet& store_disks = {});
+
+  /// @errors io, no_space, denied: the old one stays.
+  [[nodiscard]] Result<void> set_layout(const DiskLayout& layout);
 
   /// Whether what the last user wrote can be trusted to be there: it closed cleanly, or the machine has not been
   /// restarted since (then the page cache kept what a killed process wrote), and no sync of it has failed. Until

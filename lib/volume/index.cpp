@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <set>
 
+#include "base/bucket_options.hpp"
 #include "base/codec.hpp"
 #include "base/error.hpp"
 #include "volume/index_env.hpp"
@@ -195,11 +196,12 @@ struct Index::Impl : IndexEnv {
     return trie.put(txn, move.key, encode_record(*record), counters.next_node);
   }
 
-  /// The last byte of a bucket's entry. Earlier versions wrote 0 and 1, and read all but 0 as "exists".
+  /// The byte behind a bucket's time; its options follow where they are not the default. Earlier versions wrote 0 and 1, and read all but 0 as
+  /// "exists".
   enum : std::uint8_t { kBucketRemoved = 0, kBucketExists = 1, kBucketSync = 2 };
   static std::uint8_t bucket_state(const BucketChange& change) {
     if (!change.created_ns) return kBucketRemoved;
-    return change.durability == Durability::sync ? kBucketSync : kBucketExists;
+    return change.options.durability == Durability::sync ? kBucketSync : kBucketExists;
   }
 
   int apply_buckets(MDB_txn* txn, const std::vector<BucketChange>& changes) const {
@@ -210,6 +212,7 @@ struct Index::Impl : IndexEnv {
       if (rc == 0 && base::Decoder(to_bytes(value)).u64() >= change.sequence) continue;
       base::Encoder encoder;  // a removed bucket stays, as removed: an old note must not revive it
       encoder.u64(change.sequence).i64(change.created_ns.value_or(0)).u8(bucket_state(change));
+      if (const std::string options = base::encode_bucket_options(change.options); !options.empty()) encoder.text(options);
       value = to_val(encoder.bytes());
       rc = mdb_put(txn, bucket_table, &key, &value, 0);
       if (rc != 0) return rc;
@@ -230,8 +233,9 @@ struct Index::Impl : IndexEnv {
       const std::uint64_t sequence = decoder.u64();
       const std::int64_t created_ns = decoder.i64();
       const std::uint8_t state = decoder.u8();
+      const std::string_view options = decoder.rest().empty() ? std::string_view() : decoder.text();
       if (!decoder.complete()) return MDB_CORRUPTED;
-      visit(to_text(key), sequence, created_ns, state);
+      visit(to_text(key), sequence, created_ns, state, options);
     }
     return rc == MDB_NOTFOUND ? 0 : rc;
   }
@@ -363,18 +367,19 @@ Result<std::map<std::uint64_t, VolumeState>> Index::volumes() const {
 
 Result<std::vector<BucketInfo>> Index::buckets() const {
   std::vector<BucketInfo> buckets;
-  const int rc = impl_->visit_buckets([&](std::string_view name, std::uint64_t, std::int64_t created_ns, std::uint8_t state) {
-    const Durability durability = state == Impl::kBucketSync ? Durability::sync : Durability::none;
-    if (state != Impl::kBucketRemoved) buckets.push_back({std::string(name), created_ns, durability});
-  });
+  const int rc =
+      impl_->visit_buckets([&](std::string_view name, std::uint64_t, std::int64_t created_ns, std::uint8_t state, std::string_view options) {
+        const Durability durability = state == Impl::kBucketSync ? Durability::sync : Durability::none;
+        if (state != Impl::kBucketRemoved) buckets.push_back({std::string(name), created_ns, base::decode_bucket_options(options, durability)});
+      });
   if (rc != 0) return impl_->error(rc, "read");
   return buckets;
 }
 
 Result<std::map<std::string, std::uint64_t, std::less<>>> Index::newest_notes() const {
   std::map<std::string, std::uint64_t, std::less<>> notes;
-  const int rc =
-      impl_->visit_buckets([&](std::string_view name, std::uint64_t sequence, std::int64_t, std::uint8_t) { notes.emplace(name, sequence); });
+  const int rc = impl_->visit_buckets(
+      [&](std::string_view name, std::uint64_t sequence, std::int64_t, std::uint8_t, std::string_view) { notes.emplace(name, sequence); });
   if (rc != 0) return impl_->error(rc, "read");
   return notes;
 }

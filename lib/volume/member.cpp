@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "base/assert.hpp"
+#include "base/bucket_options.hpp"
 #include "base/error.hpp"
 #include "base/hash.hpp"
 
@@ -77,8 +78,11 @@ std::string encode_records(const Member& member, const std::string& path) {
   if (member.kind != MemberKind::object) append_xattr(records, "op", kOperations[static_cast<std::size_t>(member.kind)]);
   if (member.kind != MemberKind::blocks) append_xattr(records, "bucket", member.name.bucket);
   if (!member.name.key.empty()) append_xattr(records, "key", member.name.key);
-  if (member.kind == MemberKind::bucket_created && member.durability == Durability::sync)
-    append_xattr(records, "durability", to_string(member.durability));
+  if (member.kind == MemberKind::bucket_created) {
+    if (member.bucket.durability == Durability::sync) append_xattr(records, "durability", to_string(member.bucket.durability));
+    const std::string options = base::encode_bucket_options(member.bucket);
+    if (!options.empty()) append_xattr(records, "options", options);
+  }
   if (member.kind != MemberKind::blocks) append_xattr(records, "seq", std::to_string(member.sequence));
   if (member.kind == MemberKind::deleted) append_xattr(records, "newest", std::to_string(member.newest_volume));
   if (has_data(member)) append_xattr(records, "xxh3", base::to_hex(member.checksum));
@@ -178,7 +182,9 @@ void apply_xattr(std::string_view name, std::string_view value, Member& member, 
     if (checksum) member.object_checksum = *checksum;
     seen.has_object_checksum = checksum.has_value();
   } else if (name == "durability") {
-    member.durability = parse_durability(value).value_or(Durability::sync);  // what a newer version may add promises no less
+    member.bucket.durability = parse_durability(value).value_or(Durability::sync);  // what a newer version may add promises no less
+  } else if (name == "options") {
+    member.bucket = base::decode_bucket_options(value, member.bucket.durability);
   } else if (name == "op") {
     const auto* found = std::find(std::begin(kOperations), std::end(kOperations), value);
     seen.wrong |= found == std::end(kOperations);

@@ -42,7 +42,7 @@ struct Member {
   std::string content_type;
   std::map<std::string, std::string> user_metadata;
   bool solo = false;
-  Durability durability = Durability::none;  ///< of the bucket; written for buckets only
+  BucketOptions bucket;  ///< written for buckets only
   /// Of a removal: no volume with a larger number holds an older version. UINT64_MAX: not known.
   std::uint64_t newest_volume = 0;
   /// Of the whole object, where that is not what the member's data are: assembled ones only.

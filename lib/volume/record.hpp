@@ -84,7 +84,7 @@ struct BucketChange {
   std::string bucket;
   std::uint64_t sequence = 0;
   std::optional<std::int64_t> created_ns;  ///< nullopt: removed
-  Durability durability = Durability::none;
+  BucketOptions options;
 };
 
 /// Whether a bucket is Tarn's own: nobody can name it, and what is in it is not counted.

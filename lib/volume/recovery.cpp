@@ -271,7 +271,7 @@ class Recovery {
       }
     }
     if (member.is_bucket_note()) {
-      BucketChange change{member.name.bucket, member.sequence, std::nullopt, member.durability};
+      BucketChange change{member.name.bucket, member.sequence, std::nullopt, member.bucket};
       if (member.kind == MemberKind::bucket_created) change.created_ns = member.modified_ns;
       batch_.buckets.push_back(std::move(change));
       return {};

@@ -2,8 +2,6 @@
 // Level 7 (tools).
 #include "mpi/tools/dsort_request.hpp"
 
-#include <csignal>
-#include <ctime>
 #include <iostream>
 
 #include "base/error.hpp"
@@ -12,17 +10,12 @@
 #include "mpi/tools/job.hpp"
 #include "mpi/tools/progress.hpp"
 #include "mpi/tools/remote.hpp"
+#include "mpi/tools/remote_job.hpp"
 #include "plan/dsort_spec.hpp"
 
 namespace tarn::tools {
 
 namespace {
-
-volatile std::sig_atomic_t interrupted = 0;
-
-void on_interrupt(int) {
-  interrupted = 1;
-}
 
 void print_report(const base::Json& report, bool json) {
   if (json) {
@@ -41,46 +34,10 @@ void print_report(const base::Json& report, bool json) {
       if (warning.is_string()) std::cerr << "tarn dsort: warning: " + std::string(warning.get_string()) + "\n";
 }
 
-Error job_error(const base::Json& status, const std::string& id) {
-  const base::Json* error = status.is_object() ? status.get_object().if_contains("error") : nullptr;
-  if (error == nullptr) return Error(ErrorCode::internal, "job " + id + " failed and does not say why");
-  return Error(base::error_code_of(base::json_string(*error, "code").value_or("internal")),
-               base::json_string(*error, "message").value_or("job " + id + " failed"));
-}
-
-/// Polls until the job has ended; an interrupt (^C) aborts it.
-Result<base::Json> wait_for(http::Client& client, const std::string& id) {
-  Progress progress("dsort", 0, Progress::Unit::steps);
-  long wait_ms = 20;
-  for (;;) {
-    TARN_TRY(const base::Json status, client.sort_status(id));
-    const std::string state = base::json_string(status, "state").value_or("");
-    if (state == "finished") {
-      const base::Json* report = status.get_object().if_contains("report");
-      return report == nullptr ? base::Json(base::JsonObject{}) : *report;
-    }
-    if (state == "failed") return fail(job_error(status, id));
-    if (state == "aborted") return fail(ErrorCode::aborted, "job " + id + " was aborted");
-    if (state != "running") return fail(ErrorCode::internal, "job " + id + " is in the unknown state '" + state + "'");
-    progress.set("dsort " + base::json_string(status, "phase").value_or(""), base::json_u64(status, "done").value_or(0),
-                 base::json_u64(status, "total").value_or(0));
-    const timespec pause{wait_ms / 1000, wait_ms % 1000 * 1'000'000};
-    ::nanosleep(&pause, nullptr);  // a signal ends it early
-    wait_ms = std::min(wait_ms * 3 / 2, 500L);
-    if (interrupted != 0) {
-      TARN_CHECK(client.abort_sort(id));
-      return fail(ErrorCode::aborted, "job " + id + " is being aborted; nothing of its output appears");
-    }
-  }
-}
-
 Result<int> sort_remotely(const DsortRequest& request) {
   TARN_TRY(const auto client, connect(request.endpoint_file));
-  struct sigaction action {};
-  action.sa_handler = on_interrupt;
-  ::sigaction(SIGINT, &action, nullptr);
   TARN_TRY(const std::string id, client->start_sort(plan::dsort_spec_to_json(request.spec)));
-  TARN_TRY(const base::Json report, wait_for(*client, id));
+  TARN_TRY(const base::Json report, wait_for_job(*client, "dsort", id));
   print_report(report, request.json);
   return 0;
 }

@@ -8,6 +8,7 @@
 #include "base/hash.hpp"
 #include "base/json.hpp"
 #include "base/text.hpp"
+#include "mpi/tools/bucket_text.hpp"
 #include "mpi/tools/commands.hpp"
 #include "mpi/tools/remote.hpp"
 #include "mpi/tools/standard_output.hpp"
@@ -41,7 +42,7 @@ class Printer {
   }
   void bucket(const BucketInfo& info) {
     if (form_ == Form::json)
-      item({{"bucket", info.name}, {"created", base::format_iso_time(info.created_ns)}, {"durability", to_string(info.durability)}});
+      item(bucket_to_json(info));
     else
       row("-", info.created_ns, "tarn://" + info.name + "/");
   }
@@ -101,7 +102,8 @@ Result<int> run_ls(const Arguments& arguments) {
                    "tarn ls -d tarn://raw/ (one level, as directories)\n"
                    "tarn ls --json tarn://raw/ | jq '.[].size'");
   line.options().add_options()("long,l", po::bool_switch(&details), "size in bytes, time and key")(
-      "json", po::bool_switch(&json), "one JSON array of {key, size, modified, checksum (XXH3-128)}, or of {bucket, created, durability}")(
+      "json", po::bool_switch(&json),
+      "one JSON array of {key, size, modified, checksum (XXH3-128)}, or of {bucket, created, durability, mirror, placement, checksum}")(
       "directories,d", po::bool_switch(&roll_up), "roll keys up at the next '/' after PREFIX");
   add_endpoint_option(line, endpoint_file);
   TARN_TRY(const bool go_on, line.parse(arguments, 0, 1));

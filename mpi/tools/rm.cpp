@@ -1,4 +1,4 @@
-// rm.cpp - `tarn rm`, `tarn mb`, `tarn rb`: objects removed, buckets made and removed.
+// rm.cpp - `tarn rm`: objects removed.
 // Level 7 (tools).
 #include <iostream>
 
@@ -37,13 +37,6 @@ Result<void> remove_prefix(http::Client& client, const ObjectName& where, unsign
   return {};
 }
 
-/// The bucket of a "tarn://BUCKET/" operand.
-Result<std::string> bucket_operand(const std::string& operand) {
-  TARN_TRY(const ObjectName name, parse_tarn_url(operand));
-  if (!name.key.empty()) return fail(ErrorCode::invalid, "'" + operand + "' names an object; a bucket is tarn://" + name.bucket + "/");
-  return name.bucket;
-}
-
 }  // namespace
 
 Result<int> run_rm(const Arguments& arguments) {
@@ -68,37 +61,6 @@ Result<int> run_rm(const Arguments& arguments) {
   }
   TARN_TRY(const auto client, connect(endpoint_file));
   for (const ObjectName& name : names) TARN_CHECK(recursive ? remove_prefix(*client, name, jobs, quiet) : remove_one(*client, name));
-  return 0;
-}
-
-Result<int> run_mb(const Arguments& arguments) {
-  std::string endpoint_file;
-  std::string durability;
-  CommandLine line("mb [--durability none|sync] tarn://BUCKET/", "Makes a bucket on all ranks.",
-                   "tarn mb tarn://raw/\n"
-                   "tarn mb --durability sync tarn://checkpoints/");
-  line.options().add_options()("durability", po::value(&durability)->default_value("none"),
-                               "what an acknowledged put or removal survives: none: the death of a process; sync: a loss of power as well");
-  add_endpoint_option(line, endpoint_file);
-  TARN_TRY(const bool go_on, line.parse(arguments, 1, 1));
-  if (!go_on) return 0;
-  const auto wanted = parse_durability(durability);
-  if (!wanted) return fail(ErrorCode::invalid, "--durability " + durability + ": can be none or sync");
-  TARN_TRY(const std::string bucket, bucket_operand(line.operands()[0]));
-  TARN_TRY(const auto client, connect(endpoint_file));
-  TARN_CHECK(client->create_bucket(bucket, {*wanted}));
-  return 0;
-}
-
-Result<int> run_rb(const Arguments& arguments) {
-  std::string endpoint_file;
-  CommandLine line("rb tarn://BUCKET/", "Removes an empty bucket (`tarn rm -r tarn://BUCKET/` empties one).", "tarn rb tarn://raw/");
-  add_endpoint_option(line, endpoint_file);
-  TARN_TRY(const bool go_on, line.parse(arguments, 1, 1));
-  if (!go_on) return 0;
-  TARN_TRY(const std::string bucket, bucket_operand(line.operands()[0]));
-  TARN_TRY(const auto client, connect(endpoint_file));
-  TARN_CHECK(client->remove_bucket(bucket));
   return 0;
 }
 

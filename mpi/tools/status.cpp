@@ -7,6 +7,7 @@
 #include "base/json.hpp"
 #include "base/text.hpp"
 #include "http/stats_json.hpp"
+#include "mpi/tools/bucket_text.hpp"
 #include "mpi/tools/commands.hpp"
 #include "mpi/tools/remote.hpp"
 #include "placement/map_json.hpp"
@@ -50,9 +51,7 @@ void print_json(const StoreState& state) {
   json["troubles"] = std::move(troubles);
   if (state.buckets) {
     base::JsonArray buckets;
-    for (const BucketInfo& bucket : *state.buckets)
-      buckets.push_back(base::JsonObject{
-          {"bucket", bucket.name}, {"created", base::format_iso_time(bucket.created_ns)}, {"durability", to_string(bucket.durability)}});
+    for (const BucketInfo& bucket : *state.buckets) buckets.push_back(bucket_to_json(bucket));
     json["buckets"] = std::move(buckets);
   }
   std::cout << base::pretty_json(json);
@@ -71,7 +70,7 @@ void print_buckets(const Result<std::vector<BucketInfo>>& buckets) {
     std::cout << "buckets: " << buckets.error().message << "\n";
     return;
   }
-  for (const BucketInfo& bucket : *buckets) std::cout << "bucket " << bucket.name << ", durability " << to_string(bucket.durability) << "\n";
+  for (const BucketInfo& bucket : *buckets) std::cout << "bucket " << describe_bucket(bucket) << "\n";
 }
 
 void print_table(const StoreState& state) {
@@ -81,7 +80,13 @@ void print_table(const StoreState& state) {
             << count(static_cast<std::uint64_t>(stats.ranks), "rank") << " on " << count(static_cast<std::uint64_t>(stats.nodes), "node") << ", "
             << count(state.map->disks.size(), "disk") << ": " << base::format_size(stats.disk_capacity_bytes) << ", "
             << base::format_size(stats.disk_free_bytes) << " free\n"
-            << count(stats.objects, "object") << ", " << base::format_size(stats.object_bytes) << "\n\n"
+            << count(stats.objects, "object") << ", " << base::format_size(stats.object_bytes) << "\n";
+  if (!stats.settled)
+    std::cout << "not settled: disks have come or gone; `tarn rebalance` puts everything in its place\n"
+              << count(stats.under_replicated, "object") << " with too few copies"
+              << "\n";
+  if (!stats.running_work.empty()) std::cout << "running: " << stats.running_work << "\n";
+  std::cout << "\n"
             << "rank  objects       bytes       free        disks  health  address\n";
   for (const auto& rank : stats.per_rank) {
     const auto index = static_cast<std::size_t>(rank.rank);
@@ -107,7 +112,8 @@ Result<int> run_status(const Arguments& arguments) {
   bool json = false;
   std::string endpoint_file;
   CommandLine line("status [--json]",
-                   "Shows ranks, nodes, disks, fill, objects, buckets and health of a running store. Exit code 69 when a rank is not healthy.",
+                   "Shows ranks, nodes, disks, fill, objects, buckets, missing copies, running work and health of a store. Exit code 69 when a rank "
+                   "is not healthy.",
                    "tarn status\n"
                    "tarn status --json | jq .objects\n"
                    "tarn status --json | jq '.buckets[] | select(.durability == \"sync\")'");

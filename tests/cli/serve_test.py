@@ -126,7 +126,7 @@ class Life(TemporaryTest):
             self.assertEqual(store.stop(), OK)
             text = store.err.read_text()
             self.assertEqual(text.count("is missing"), RANKS, text)
-            self.assertRegex(text, rf"disk {disks[str(left)]} \(last seen at \S+:{re.escape(str(left))}\) is missing: objects that lie on it are not found")
+            self.assertRegex(text, rf"disk {disks[str(left)]} \(last seen at \S+:{re.escape(str(left))}\) is missing: objects of which it has the only copy are not found")
         (self.work / "away").rename(self.work / f"b-{last}")
         store = self.start(dirs=("b-{rank}", "a-{rank}")).wait_ready()
         self.assertEqual(store.stop(), OK)

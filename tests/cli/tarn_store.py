@@ -77,6 +77,7 @@ class Store:
         self.ranks = ranks
         self.endpoint = self.work / "endpoint.json"
         self.ready = self.work / "ready"
+        self.ready.unlink(missing_ok=True)  # of a store that was killed
         self.out, self.err = self.work / "serve.out", self.work / "serve.err"
         directories = [option for name in dirs for option in ("--dir", str(self.work / name))]
         command = ["mpirun", "--oversubscribe", "-n", str(ranks), TARN, "serve", *directories]

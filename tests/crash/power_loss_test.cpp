@@ -155,7 +155,7 @@ class Session {
       if (store->has_bucket(bucket)) continue;
       if (const auto made = store->create_bucket(bucket, 1, options); !made) stop(made.error().message);
     }
-    if (store->buckets().back().durability != Durability::sync) stop("the bucket has forgotten that it is safe");
+    if (store->buckets().back().options.durability != Durability::sync) stop("the bucket has forgotten that it is safe");
     made_ = recorder_.now();
     std::vector<std::thread> threads;
     for (int i = 0; i < kThreads; ++i) threads.emplace_back([this, &store, i, seed = random_()] { work(*store, std::to_string(i) + "-", seed); });

@@ -187,7 +187,8 @@ void dump(const std::string& directory, const std::string& target) {
   const auto store = open_store(directory);
   base::JsonArray objects, buckets;
   for (const auto& bucket : store->buckets()) {
-    buckets.push_back(base::JsonObject{{"name", bucket.name}, {"created_ns", bucket.created_ns}, {"durability", to_string(bucket.durability)}});
+    buckets.push_back(
+        base::JsonObject{{"name", bucket.name}, {"created_ns", bucket.created_ns}, {"durability", to_string(bucket.options.durability)}});
     ListOptions options;
     options.max_keys = 7;
     for (ListPage page{{}, {}, true, {}}; page.truncated; options.start_after = page.next_start_after) {

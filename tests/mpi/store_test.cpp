@@ -148,7 +148,7 @@ TEST_CASE("Store.create_bucket: on all ranks when it returns; one of many caller
   MPI_Allreduce(MPI_IN_PLACE, &made, 1, MPI_INT, MPI_SUM, MPI_COMM_WORLD);
   CHECK(made == 1);
   REQUIRE(store.buckets().value().size() == 1);
-  CHECK(store.buckets().value().front().durability == Durability::sync);
+  CHECK(store.buckets().value().front().options.durability == Durability::sync);
   CHECK(code_of(store.remove_bucket("shared")) == "busy");
   CHECK(code_of(store.remove_bucket("other")) == "bucket_not_found");
   meet(store);

@@ -49,7 +49,7 @@ class LocalCluster::Service final : public object::ObjectService {
   RankId rank() const noexcept override { return rank_; }
   object::Location locate(std::string_view bucket, std::string_view key) const override {
     const RankId owner = state_.options.disagree ? (rank_ + 1) % ranks() : home(bucket, key);
-    return {owner, owner == rank_, owner == rank_ || state_.options.same_node};
+    return {owner, owner == rank_, owner == rank_ || state_.options.same_node, owner != rank_};
   }
   bool has_bucket(std::string_view bucket) const override { return state_.stores.front()->has_bucket(bucket); }
 
@@ -97,19 +97,19 @@ class LocalCluster::Service final : public object::ObjectService {
   }
   Result<StoreStats> stats() override { return StoreStats{}; }
 
-  Result<std::string> start_sort(const base::Json& spec) override {
+  Result<std::string> start_job(const base::Json& spec) override {
     const auto id = base::json_string(spec, "test_id");
     if (!id) return fail(ErrorCode::invalid, "the sort's specification has no test_id");
     const std::lock_guard lock(state_.mutex);
     state_.sorts.insert(*id);
     return *id;
   }
-  Result<base::Json> sort_status(std::string_view id) override {
+  Result<base::Json> job_status(std::string_view id) override {
     const std::lock_guard lock(state_.mutex);
     if (state_.sorts.find(id) == state_.sorts.end()) return fail(ErrorCode::not_found, "there is no sort '" + std::string(id) + "'");
     return base::Json(base::JsonObject{{"id", id}, {"state", "running"}});
   }
-  Result<void> abort_sort(std::string_view id) override {
+  Result<void> abort_job(std::string_view id) override {
     const std::lock_guard lock(state_.mutex);
     const auto found = state_.sorts.find(id);
     if (found == state_.sorts.end()) return fail(ErrorCode::not_found, "there is no sort '" + std::string(id) + "'");

@@ -26,7 +26,7 @@ namespace {
 
 Durability durability_of(const LocalStore& store, const std::string& bucket) {
   for (const auto& info : store.buckets())
-    if (info.name == bucket) return info.durability;
+    if (info.name == bucket) return info.options.durability;
   FAIL("no bucket " << bucket);
   return Durability::none;
 }

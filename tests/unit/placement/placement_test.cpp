@@ -5,7 +5,9 @@
 #include <algorithm>
 #include <cmath>
 #include <functional>
+#include <set>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -233,4 +235,95 @@ TEST_CASE("Placement: the border between bucket and key counts", "[placement]") 
     same += placement.home_disk("raw", "a" + tail) == placement.home_disk("rawa", tail) ? 1 : 0;
   }
   CHECK(same < 5);
+}
+
+TEST_CASE("Placement: keys of one bucket that share a tag share their disks; a tag of nothing is none", "[placement]") {
+  CHECK(placement_tag("a/{run7}/x") == "run7");
+  CHECK(placement_tag("{run7}") == "run7");
+  CHECK(placement_tag("a{b}c{d}") == "b");
+  CHECK(placement_tag("a{{b}}") == "{b");
+  for (const char* const key : {"", "{", "}", "{}", "a{}b{c}", "}{", "a{b"}) CHECK(placement_tag(key) == key);
+  const StoreMap map = make_map(17, [](std::size_t i) { return 1000 + i % 3; });
+  const Placement placement(map);
+  std::set<std::size_t> homes;
+  for (std::size_t run = 0; run < 40; ++run) {
+    const std::string tag = "{run" + std::to_string(run) + "}";
+    const auto order = placement.ranking("raw", tag + "/0", 17);
+    for (std::size_t i = 0; i < 20; ++i) {
+      CHECK(placement.home_disk("raw", "t" + std::to_string(i) + "/" + tag + key_of(i)) == order.front());
+      CHECK(placement.ranking("raw", key_of(i) + tag, 17) == order);
+    }
+    homes.insert(order.front());
+  }
+  CHECK(homes.size() > 10);  // different tags are spread
+}
+
+namespace {
+
+/// `disks` disks of each of `ranks` ranks, `ranks_per_node` of them on a node.
+StoreMap make_cluster(int ranks, int ranks_per_node, std::size_t disks) {
+  StoreMap map = make_map(static_cast<std::size_t>(ranks) * disks, [](std::size_t i) { return 1000 + i % 2; });
+  for (int r = 0; r < ranks; ++r) map.ranks.push_back({r, "host", "node" + std::to_string(r / ranks_per_node), ""});
+  for (std::size_t i = 0; i < map.disks.size(); ++i) map.disks[i].rank = static_cast<RankId>(i) % ranks;
+  return map;
+}
+
+}  // namespace
+
+TEST_CASE("Placement.holders: distinct nodes, then distinct ranks, then distinct disks; the home first", "[placement]") {
+  const auto distinct = [](const StoreMap& map, const std::vector<std::size_t>& holders, const auto& what) {
+    std::set<std::decay_t<decltype(what(map.disks[0]))>> seen;
+    for (const std::size_t disk : holders) seen.insert(what(map.disks[disk]));
+    return seen.size();
+  };
+  for (const auto& [ranks, per_node, disks] :
+       {std::tuple{6, 2, 2}, std::tuple{4, 1, 1}, std::tuple{3, 3, 2}, std::tuple{1, 1, 4}, std::tuple{5, 2, 1}}) {
+    const StoreMap map = make_cluster(ranks, per_node, static_cast<std::size_t>(disks));
+    const Placement placement(map);
+    const auto nodes = static_cast<std::size_t>((ranks + per_node - 1) / per_node);
+    for (std::size_t copies = 1; copies <= 5; ++copies) {
+      for (std::size_t i = 0; i < 200; ++i) {
+        const auto holders = placement.holders("raw", key_of(i), copies);
+        INFO(ranks << " ranks, " << copies << " copies, key " << i);
+        REQUIRE(holders.size() == std::min(copies, map.disks.size()));
+        CHECK(holders.front() == placement.home_disk("raw", key_of(i)));
+        CHECK(distinct(map, holders, [&](const Disk& disk) { return map.ranks[static_cast<std::size_t>(disk.rank)].node; }) ==
+              std::min(copies, nodes));
+        CHECK(distinct(map, holders, [](const Disk& disk) { return disk.rank; }) == std::min(copies, static_cast<std::size_t>(ranks)));
+        CHECK(distinct(map, holders, [](const Disk& disk) { return disk.id; }) == holders.size());
+      }
+    }
+  }
+}
+
+TEST_CASE("Placement.holders: a disk that goes takes only its own copies with it", "[placement]") {
+  const StoreMap before = make_cluster(8, 1, 1);
+  const Placement all(before);
+  for (std::size_t lost = 0; lost < before.disks.size(); ++lost) {
+    StoreMap after = before;
+    after.disks.erase(after.disks.begin() + static_cast<std::ptrdiff_t>(lost));
+    const Placement rest(after);
+    for (std::size_t i = 0; i < 300; ++i) {
+      auto kept = all.holders("raw", key_of(i), 2);
+      const bool touched = std::erase(kept, lost) > 0;
+      std::vector<base::Uuid> old_ids, new_ids;
+      for (const std::size_t disk : kept) old_ids.push_back(before.disks[disk].id);
+      for (const std::size_t disk : rest.holders("raw", key_of(i), 2)) new_ids.push_back(after.disks[disk].id);
+      if (touched) {
+        CHECK(new_ids.front() == old_ids.front());  // the copy that is left is where one looks first
+      } else {
+        CHECK(new_ids == old_ids);
+      }
+    }
+  }
+}
+
+TEST_CASE("Placement.disk_of_rank: one of its disks, the same each time; none of a client", "[placement]") {
+  StoreMap map = make_cluster(3, 1, 2);
+  map.ranks.push_back({3, "host", "client", ""});
+  const Placement placement(map);
+  for (std::size_t i = 0; i < 100; ++i) {
+    for (RankId rank = 0; rank < 3; ++rank) CHECK(map.disks[placement.disk_of_rank("raw", key_of(i), rank).value()].rank == rank);
+    CHECK_FALSE(placement.disk_of_rank("raw", key_of(i), 3));
+  }
 }

@@ -96,8 +96,8 @@ TEST_CASE("list_buckets_xml and error_xml can be read back", "[s3][xml]") {
   REQUIRE(buckets->size() == 2);
   CHECK(buckets->front().name == "alpha");
   CHECK(buckets->front().created_ns == 1'700'000'000'123'000'000);
-  CHECK(buckets->front().durability == Durability::none);
-  CHECK(buckets->back().durability == Durability::sync);
+  CHECK(buckets->front().options.durability == Durability::none);
+  CHECK(buckets->back().options.durability == Durability::sync);
   const auto error = parse_error(error_xml({404, "NoSuchKey", "no <object> & co"}, "/b/k", "id"));
   REQUIRE(error);
   CHECK(error->code == "NoSuchKey");

@@ -74,7 +74,9 @@ TEST_CASE("header: every kind of member comes back as it was, at every data offs
     members.push_back(note);
     if (kind != MemberKind::bucket_created) continue;
     members.push_back(note);
-    members.back().durability = Durability::sync;
+    members.back().bucket.durability = Durability::sync;
+    members.push_back(members.back());
+    members.back().bucket = {Durability::none, 3, {PlacementPolicy::Kind::rank, 7}, ChecksumPolicy::always};
   }
   members.push_back(object_member("huge"));
   members.back().size_bytes = 5ULL << 40;

@@ -1,9 +1,9 @@
-// sort_jobs.hpp - dsorts that are started from outside (POST /v1/sort) and run beside everything else.
+// jobs.hpp - collective work that is started from outside (POST /v1/sort, /v1/rebalance) and runs beside everything else.
 // Level 6 (mpi). start(), status(), abort(): any thread of any rank. One thread per rank runs the jobs, in the
 // order that rank 0 gave them, over a communicator of their own.
 //
-//   any rank --sort_start--> rank 0: checks the specification, numbers the job --sort_run--> every rank: queue --> run_dsort
-//   any rank --sort_status, sort_abort--> rank 0
+//   any rank --sort_start--> rank 0: checks the specification, numbers the job --sort_run--> every rank: queue --> run_dsort, settle
+//   any rank --job_status, sort_abort--> rank 0
 #pragma once
 
 #include <atomic>
@@ -16,6 +16,7 @@
 #include <string>
 #include <string_view>
 #include <thread>
+#include <variant>
 
 #include <tarn/dsort.hpp>
 #include <tarn/result.hpp>
@@ -25,26 +26,30 @@
 #include "mpi/dsort.hpp"
 #include "mpi/engine.hpp"
 #include "mpi/peer_service.hpp"
+#include "mpi/settle.hpp"
 #include "mpi/worker_pool.hpp"
 
 namespace tarn::mpi {
 
-class SortJobs {
+class Jobs {
  public:
-  /// `context` has collectives of its own; `control` has one thread; everything lives as long as this does.
-  SortJobs(Engine& engine, Caller& caller, WorkerPool& control, DsortContext context)
-      : engine_(engine), caller_(caller), control_(control), context_(std::move(context)) {}
-  SortJobs(const SortJobs&) = delete;
-  SortJobs& operator=(const SortJobs&) = delete;
-  ~SortJobs() { stop(); }
+  /// The contexts have collectives of their own; `control` has one thread; everything lives as long as this does.
+  Jobs(Engine& engine, Caller& caller, WorkerPool& control, DsortContext dsort, SettleContext settle)
+      : engine_(engine), caller_(caller), control_(control), dsort_(std::move(dsort)), settle_(settle) {}
+  Jobs(const Jobs&) = delete;
+  Jobs& operator=(const Jobs&) = delete;
+  ~Jobs() { stop(); }
 
   void add_to(PeerService& service);
-  [[nodiscard]] Result<void> start_thread();
+  /// @param count_copies  first of all; the same on every rank.
+  [[nodiscard]] Result<void> start_thread(bool count_copies);
 
   /// @return "srt-1", ... @errors invalid, unsupported: what the specification says wrong; rank_lost, timeout.
   [[nodiscard]] Result<std::string> start(const base::Json& spec);
   [[nodiscard]] Result<base::Json> status(std::string_view id);
   [[nodiscard]] Result<void> abort(std::string_view id);
+  /// "rebalance", "dsort assemble", ...; empty: nothing runs.
+  [[nodiscard]] std::string running();
 
   /// Aborts what runs and what waits, and waits for the end of the thread. On every rank, after the last start()
   /// of any rank: aborting is collective too.
@@ -52,16 +57,17 @@ class SortJobs {
 
  private:
   enum class State : std::uint8_t { running, finished, aborted, failed };
+  struct CountCopies {};  ///< count_missing_copies()
   struct Job {
     std::string id;
-    DsortSpec spec;
+    std::variant<DsortSpec, RebalanceOptions, CountCopies> work;
     std::atomic<bool> abort{false};
     // Guarded by mutex_:
     State state = State::running;
     std::string phase = "waiting";
     std::uint64_t done = 0;
     std::uint64_t total = 0;
-    DsortReport report;
+    base::Json report;
     Error error;
   };
 
@@ -74,12 +80,17 @@ class SortJobs {
   [[nodiscard]] Result<void> enqueue(const std::string& id, const std::string& spec_text);
   void run() noexcept;
   void run_job(Job& job);
+  [[nodiscard]] Result<base::Json> do_work(Job& job, const DsortSpec& spec);
+  [[nodiscard]] Result<base::Json> do_work(Job& job, const RebalanceOptions& options);
+  [[nodiscard]] Result<base::Json> do_work(Job& job, const CountCopies& options);
+  void note_progress(Job& job, std::string_view phase, std::uint64_t done, std::uint64_t total);
   void end_job(const std::string& id) noexcept;  // with mutex_ held
 
   Engine& engine_;
   Caller& caller_;
   WorkerPool& control_;
-  DsortContext context_;
+  DsortContext dsort_;
+  SettleContext settle_;
   std::thread thread_;
 
   std::mutex mutex_;  // guards what follows
@@ -87,6 +98,7 @@ class SortJobs {
   std::uint64_t next_number_ = 1;
   std::map<std::string, std::shared_ptr<Job>, std::less<>> jobs_;
   std::deque<std::shared_ptr<Job>> queue_;
+  std::shared_ptr<Job> running_;
   std::deque<std::string> ended_;  // oldest first: forgotten beyond kJobsRemembered
   bool stopping_ = false;
 };

@@ -1,4 +1,4 @@
-#include "mpi/sort_jobs.hpp"
+#include "mpi/jobs.hpp"
 
 #include <new>
 #include <system_error>
@@ -17,7 +17,7 @@ namespace {
 constexpr std::size_t kJobsRemembered = 100;
 
 Error no_job(std::string_view id) {
-  return Error(ErrorCode::not_found, "there is no sort " + std::string(id) + " (the last " + std::to_string(kJobsRemembered) + " are remembered)");
+  return Error(ErrorCode::not_found, "there is no job " + std::string(id) + " (the last " + std::to_string(kJobsRemembered) + " are remembered)");
 }
 
 base::Encoder text_message(std::string_view text) {
@@ -38,9 +38,25 @@ std::string body_text(const Request& request) {
   return std::string(base::Decoder(request.body()).text());
 }
 
+/// {"rebalance": {"bytes_per_second": n}}, or the specification of a dsort.
+template <class Work>
+Result<Work> work_from_json(const base::Json& json) {
+  const base::Json* rebalance = json.is_object() ? json.get_object().if_contains("rebalance") : nullptr;
+  if (rebalance == nullptr) return plan::dsort_spec_from_json(json).map([](DsortSpec spec) { return Work(std::move(spec)); });
+  if (!rebalance->is_object()) return fail(ErrorCode::invalid, "rebalance: its options are not a JSON object");
+  RebalanceOptions options;
+  for (const auto& field : rebalance->get_object()) {
+    const auto rate = base::json_u64(*rebalance, "bytes_per_second");
+    if (field.key() != "bytes_per_second" || !rate)
+      return fail(ErrorCode::invalid, "rebalance: '" + std::string(field.key()) + "' is not understood; it takes \"bytes_per_second\", a number");
+    options.bytes_per_second = *rate;
+  }
+  return Work(options);
+}
+
 }  // namespace
 
-void SortJobs::add_to(PeerService& service) {
+void Jobs::add_to(PeerService& service) {
   service.on(Op::sort_start, RunOn::control, [this](Request r) { answer_text(r, start_everywhere(body_text(r))); });
   service.on(Op::sort_status, RunOn::engine, [this](Request r) {
     const auto status = status_here(body_text(r));
@@ -59,7 +75,13 @@ void SortJobs::add_to(PeerService& service) {
   });
 }
 
-Result<void> SortJobs::start_thread() {
+Result<void> Jobs::start_thread(bool count_copies) {
+  if (count_copies) {
+    auto job = std::make_shared<Job>();
+    job->id = "count";
+    job->work = CountCopies{};
+    queue_.push_back(std::move(job));
+  }
   try {
     thread_ = std::thread([this] { run(); });
   } catch (const std::system_error& error) {
@@ -68,36 +90,36 @@ Result<void> SortJobs::start_thread() {
   return {};
 }
 
-Result<std::string> SortJobs::start(const base::Json& spec) {
+Result<std::string> Jobs::start(const base::Json& spec) {
   const std::string text = boost::json::serialize(spec);
-  if (context_.collectives.rank() == 0) return run_on(control_, engine_, [this, text] { return start_everywhere(text); });
+  if (dsort_.collectives.rank() == 0) return run_on(control_, engine_, [this, text] { return start_everywhere(text); });
   TARN_TRY(const auto call, caller_.call(0, Op::sort_start, text_message(text)));
   return std::string(base::Decoder(call->body()).text());
 }
 
-Result<base::Json> SortJobs::status(std::string_view id) {
-  if (context_.collectives.rank() == 0) return status_here(id);
+Result<base::Json> Jobs::status(std::string_view id) {
+  if (dsort_.collectives.rank() == 0) return status_here(id);
   TARN_TRY(const auto call, caller_.call(0, Op::sort_status, text_message(id)));
   return base::parse_json(base::Decoder(call->body()).text(), "a sort's status");
 }
 
-Result<void> SortJobs::abort(std::string_view id) {
-  if (context_.collectives.rank() == 0) return abort_here(id);
+Result<void> Jobs::abort(std::string_view id) {
+  if (dsort_.collectives.rank() == 0) return abort_here(id);
   TARN_CHECK(caller_.call(0, Op::sort_abort, text_message(id)));
   return {};
 }
 
-Result<std::string> SortJobs::start_everywhere(const std::string& spec_text) {
+Result<std::string> Jobs::start_everywhere(const std::string& spec_text) {
   TARN_TRY(const auto json, base::parse_json(spec_text, "the sort's specification"));
-  TARN_CHECK(plan::dsort_spec_from_json(json));
+  TARN_TRY(const auto work, work_from_json<decltype(Job::work)>(json));
   std::string id;
   {
     const std::lock_guard lock(mutex_);
     if (stopping_) return fail(ErrorCode::aborted, "the store is closing");
-    id = "srt-" + std::to_string(next_number_++);
+    id = (std::holds_alternative<DsortSpec>(work) ? "srt-" : "reb-") + std::to_string(next_number_++);
   }
   std::vector<std::shared_ptr<Call>> calls;
-  for (RankId peer = 1; peer < context_.collectives.size(); ++peer) {
+  for (RankId peer = 1; peer < dsort_.collectives.size(); ++peer) {
     base::Encoder message = begin_message();
     message.text(id).text(spec_text);
     calls.push_back(caller_.start(peer, Op::sort_run, std::move(message)));
@@ -115,11 +137,11 @@ Result<std::string> SortJobs::start_everywhere(const std::string& spec_text) {
   return id;
 }
 
-Result<void> SortJobs::enqueue(const std::string& id, const std::string& spec_text) {
+Result<void> Jobs::enqueue(const std::string& id, const std::string& spec_text) {
   TARN_TRY(const auto json, base::parse_json(spec_text, "the sort's specification"));
   auto job = std::make_shared<Job>();
   job->id = id;
-  TARN_TRY(job->spec, plan::dsort_spec_from_json(json));
+  TARN_TRY(job->work, work_from_json<decltype(Job::work)>(json));
   const std::lock_guard lock(mutex_);
   jobs_[id] = job;
   queue_.push_back(std::move(job));
@@ -127,7 +149,7 @@ Result<void> SortJobs::enqueue(const std::string& id, const std::string& spec_te
   return {};
 }
 
-Result<base::Json> SortJobs::status_here(std::string_view id) {
+Result<base::Json> Jobs::status_here(std::string_view id) {
   const std::lock_guard lock(mutex_);
   const auto at = jobs_.find(id);
   if (at == jobs_.end()) return fail(no_job(id));
@@ -139,7 +161,7 @@ Result<base::Json> SortJobs::status_here(std::string_view id) {
   status["phase"] = job.phase;
   status["done"] = job.done;
   status["total"] = job.total;
-  if (job.state == State::finished) status["report"] = plan::dsort_report_to_json(job.report);
+  if (job.state == State::finished) status["report"] = job.report;
   if (job.state == State::failed || job.state == State::aborted) {
     base::JsonObject error;
     error["code"] = to_string(job.error.code);
@@ -150,7 +172,7 @@ Result<base::Json> SortJobs::status_here(std::string_view id) {
   return base::Json(std::move(status));
 }
 
-Result<void> SortJobs::abort_here(std::string_view id) {
+Result<void> Jobs::abort_here(std::string_view id) {
   const std::lock_guard lock(mutex_);
   const auto at = jobs_.find(id);
   if (at == jobs_.end()) return fail(no_job(id));
@@ -158,7 +180,7 @@ Result<void> SortJobs::abort_here(std::string_view id) {
   return {};
 }
 
-void SortJobs::run() noexcept {
+void Jobs::run() noexcept {
   for (;;) {
     std::shared_ptr<Job> job;
     {
@@ -167,6 +189,7 @@ void SortJobs::run() noexcept {
       if (queue_.empty()) return;  // every rank runs every job, aborted ones too: they are collective
       job = queue_.front();
       queue_.pop_front();
+      running_ = job;
     }
     bool noted = true;
     try {
@@ -176,11 +199,12 @@ void SortJobs::run() noexcept {
     }
     const std::lock_guard lock(mutex_);
     if (!noted) job->state = State::failed;
+    running_.reset();
     end_job(job->id);
   }
 }
 
-void SortJobs::end_job(const std::string& id) noexcept {
+void Jobs::end_job(const std::string& id) noexcept {
   try {
     ended_.push_back(id);
   } catch (const std::bad_alloc&) {  // forgotten at once instead of later
@@ -193,14 +217,40 @@ void SortJobs::end_job(const std::string& id) noexcept {
   }
 }
 
-void SortJobs::run_job(Job& job) {
-  const auto progress = [this, &job](const DsortProgress& now) {
-    const std::lock_guard lock(mutex_);
-    job.phase = now.phase;
-    job.done = now.done;
-    job.total = now.total;
-  };
-  auto report = guarded("a sort", [&] { return run_dsort(context_, job.spec, progress, job.abort); });
+void Jobs::note_progress(Job& job, std::string_view phase, std::uint64_t done, std::uint64_t total) {
+  const std::lock_guard lock(mutex_);
+  job.phase = phase;
+  job.done = done;
+  job.total = total;
+}
+
+Result<base::Json> Jobs::do_work(Job& job, const DsortSpec& spec) {
+  const auto progress = [&](const DsortProgress& now) { note_progress(job, now.phase, now.done, now.total); };
+  return run_dsort(dsort_, spec, progress, job.abort).map([](const DsortReport& report) { return base::Json(plan::dsort_report_to_json(report)); });
+}
+
+Result<base::Json> Jobs::do_work(Job& job, const RebalanceOptions& options) {
+  const auto progress = [&](const RebalanceReport& now) { note_progress(job, "rebalance", now.objects, 0); };
+  return settle(settle_, options, progress, job.abort).map([](const RebalanceReport& report) {
+    return base::Json(rebalance_report_to_json(report));
+  });
+}
+
+Result<base::Json> Jobs::do_work(Job& job, const CountCopies&) {
+  TARN_CHECK(count_missing_copies(settle_, job.abort));
+  return base::Json();
+}
+
+std::string Jobs::running() {
+  const std::lock_guard lock(mutex_);
+  if (!running_) return {};
+  static constexpr const char* kKinds[] = {"dsort", "rebalance", "counting copies"};
+  const std::string kind = kKinds[running_->work.index()];
+  return running_->phase == kind || running_->phase == "waiting" ? kind : kind + " " + running_->phase;
+}
+
+void Jobs::run_job(Job& job) {
+  auto report = guarded("a job", [&] { return std::visit([&](const auto& work) { return do_work(job, work); }, job.work); });
   const std::lock_guard lock(mutex_);
   if (report) {
     job.state = State::finished;
@@ -211,11 +261,13 @@ void SortJobs::run_job(Job& job) {
   }
 }
 
-void SortJobs::stop() noexcept {
+void Jobs::stop() noexcept {
   {
     const std::lock_guard lock(mutex_);
     stopping_ = true;
     for (const auto& [id, job] : jobs_) job->abort.store(true);
+    for (const auto& job : queue_) job->abort.store(true);
+    if (running_) running_->abort.store(true);
     changed_.notify_all();
   }
   if (thread_.joinable()) thread_.join();

@@ -39,7 +39,7 @@ base::Json wait_for_end(Store::Impl& impl, const std::string& id) {
   const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(60);
   for (;;) {
     impl.engine().drive();
-    const auto status = service.sort_status(id);
+    const auto status = service.job_status(id);
     REQUIRE(failure(status) == "");
     if (base::json_string(*status, "state") != "running" || std::chrono::steady_clock::now() > limit) return *status;
   }
@@ -47,7 +47,7 @@ base::Json wait_for_end(Store::Impl& impl, const std::string& id) {
 
 }  // namespace
 
-TEST_CASE("SortJobs: any rank starts, watches and aborts a sort of all ranks", "[sorts]") {
+TEST_CASE("Jobs: any rank starts, watches and aborts a sort of all ranks", "[sorts]") {
   int level = 0;
   MPI_Query_thread(&level);
   SharedDirectory directory;
@@ -67,12 +67,12 @@ TEST_CASE("SortJobs: any rank starts, watches and aborts a sort of all ranks", "
     if (world_rank() == actor) {
       INFO("rank " << actor);
       const std::string bucket = "output-" + std::to_string(actor);
-      const auto id = service.start_sort(spec_of("input", bucket));
+      const auto id = service.start_job(spec_of("input", bucket));
       REQUIRE(failure(id) == "");
-      const auto second = service.start_sort(spec_of("input", bucket + "-b"));  // waits for the first one
+      const auto second = service.start_job(spec_of("input", bucket + "-b"));  // waits for the first one
       REQUIRE(failure(second) == "");
       CHECK(*second != *id);
-      REQUIRE(failure(service.abort_sort(*second)) == "");
+      REQUIRE(failure(service.abort_job(*second)) == "");
       const auto status = wait_for_end(*impl, *id);
       INFO(boost::json::serialize(status));
       CHECK(base::json_string(status, "state") == "finished");
@@ -85,12 +85,12 @@ TEST_CASE("SortJobs: any rank starts, watches and aborts a sort of all ranks", "
       CHECK(base::json_string(aborted.as_object().at("error"), "code") == "aborted");
       CHECK_FALSE(service.has_bucket(bucket + "-b"));
 
-      const auto failed = service.start_sort(spec_of("missing", bucket));
+      const auto failed = service.start_job(spec_of("missing", bucket));
       REQUIRE(failure(failed) == "");
       CHECK(base::json_string(wait_for_end(*impl, *failed), "state") == "failed");
-      CHECK(code_of(service.start_sort(base::parse_json(R"({"input_bck": 7})", "spec").value())) == "invalid");
-      CHECK(code_of(service.sort_status("srt-none")) == "not_found");
-      CHECK(code_of(service.abort_sort("srt-none")) == "not_found");
+      CHECK(code_of(service.start_job(base::parse_json(R"({"input_bck": 7})", "spec").value())) == "invalid");
+      CHECK(code_of(service.job_status("srt-none")) == "not_found");
+      CHECK(code_of(service.abort_job("srt-none")) == "not_found");
     }
     REQUIRE(failure(impl->collectives().barrier()) == "");
     CHECK(service.has_bucket("output-" + std::to_string(actor)));
@@ -99,7 +99,7 @@ TEST_CASE("SortJobs: any rank starts, watches and aborts a sort of all ranks", "
   REQUIRE(failure(impl->close()) == "");
 }
 
-TEST_CASE("SortJobs: a rank that hears of a sort too late joins it; later sorts and close() go on", "[sorts]") {
+TEST_CASE("Jobs: a rank that hears of a sort too late joins it; later sorts and close() go on", "[sorts]") {
   int level = 0;
   MPI_Query_thread(&level);
   if (world_size() < 3 || level == MPI_THREAD_MULTIPLE) return;  // with a service thread a computing rank answers
@@ -113,7 +113,7 @@ TEST_CASE("SortJobs: a rank that hears of a sort too late joins it; later sorts 
 
   const std::string flag = directory.path() + "/too-late";
   if (world_rank() == 0) {
-    CHECK(code_of(impl->store().start_sort(spec)) == "timeout");
+    CHECK(code_of(impl->store().start_job(spec)) == "timeout");
     std::ofstream(flag) << "x";
   }
   if (world_rank() == 1) {  // computes, without a call, until rank 0 has given up
@@ -122,13 +122,13 @@ TEST_CASE("SortJobs: a rank that hears of a sort too late joins it; later sorts 
   }
   REQUIRE(failure(impl->collectives().barrier()) == "");
   if (world_rank() == 0) {
-    const auto id = impl->store().start_sort(spec);
+    const auto id = impl->store().start_job(spec);
     REQUIRE(failure(id) == "");
     std::string state = "running";
     const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(30);
     while (state == "running" && std::chrono::steady_clock::now() < limit) {
       impl->engine().drive();
-      state = base::json_string(impl->store().sort_status(*id).value(), "state").value_or("?");
+      state = base::json_string(impl->store().job_status(*id).value(), "state").value_or("?");
     }
     CHECK(state == "failed");  // there is no such bucket
   }

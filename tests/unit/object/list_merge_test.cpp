@@ -1,8 +1,9 @@
 #include <algorithm>
 #include <random>
 
-#include "mpi/list_merge.hpp"
-#include "mpi/mpi_test.hpp"
+#include <catch2/catch.hpp>
+
+#include "object/listing.hpp"
 
 using namespace tarn;
 
@@ -62,7 +63,7 @@ TEST_CASE("merge_pages: page after page gives every entry once, however short th
     for (bool more = true; more;) {
       std::vector<ListPage> pages;
       for (const auto& entries : of_rank) pages.push_back(page_of(entries, start_after, 1 + random() % max_keys));  // ranks may give less than asked
-      const auto page = mpi::merge_pages(std::move(pages), max_keys);
+      const auto page = object::merge_pages(std::move(pages), max_keys);
       const auto here = entries_of(page);
       REQUIRE(here.size() <= max_keys);
       REQUIRE((!page.truncated || !here.empty()));
@@ -76,7 +77,7 @@ TEST_CASE("merge_pages: page after page gives every entry once, however short th
 }
 
 TEST_CASE("merge_pages: nothing, and nothing asked for", "[list]") {
-  CHECK_FALSE(mpi::merge_pages({}, 10).truncated);
-  CHECK(entries_of(mpi::merge_pages({ListPage(), ListPage()}, 10)).empty());
-  CHECK(entries_of(mpi::merge_pages({page_of({"a", "b"}, "", 10)}, 0)).empty());
+  CHECK_FALSE(object::merge_pages({}, 10).truncated);
+  CHECK(entries_of(object::merge_pages({ListPage(), ListPage()}, 10)).empty());
+  CHECK(entries_of(object::merge_pages({page_of({"a", "b"}, "", 10)}, 0)).empty());
 }

@@ -1,0 +1,60 @@
+#include "mpi/mirror_writer.hpp"
+
+#include <string>
+
+#include "base/error.hpp"
+
+namespace tarn::mpi {
+
+Error incomplete_put(const ObjectName& name, std::size_t written, std::size_t wanted, const Error& reason) {
+  return Error(reason.code,
+               name.bucket + "/" + name.key + ": written to " + std::to_string(written) + " of " + std::to_string(wanted) + " copies (" +
+                   reason.message + "); it may be read as it was or as it is now until it is written again",
+               reason.rank);
+}
+
+Result<void> MirrorWriter::write(std::span<const std::byte> bytes) {
+  if (failed_) return fail(*failed_);
+  for (const auto& writer : writers_) {
+    if (auto written = writer->write(bytes); !written) {
+      failed_ = written.error();
+      return written;
+    }
+  }
+  return {};
+}
+
+Result<void> MirrorWriter::prepare() {
+  if (failed_) return fail(*failed_);
+  if (prepared_) return {};
+  for (const auto& writer : writers_) {
+    if (auto ready = writer->prepare(); !ready) {
+      failed_ = ready.error();
+      return ready;
+    }
+  }
+  prepared_ = true;
+  return {};
+}
+
+Result<std::size_t> MirrorWriter::read_back(std::uint64_t offset, std::span<std::byte> target) {
+  if (failed_) return fail(*failed_);
+  return writers_.front()->read_back(offset, target);
+}
+
+Result<ObjectInfo> MirrorWriter::commit() {
+  using Kind = object::CopyTerms::Kind;
+  TARN_CHECK(prepare());
+  TARN_TRY(const ObjectInfo info, writers_.front()->commit_as({Kind::first, 0}));
+  std::optional<Error> missed;
+  std::size_t written = 1;
+  for (std::size_t i = 1; i < writers_.size(); ++i) {
+    const auto copied = writers_[i]->commit_as({Kind::copy, info.modified_ns});
+    if (copied) ++written;
+    if (!copied && !missed) missed = copied.error();
+  }
+  if (missed) return fail(incomplete_put(name_, written, writers_.size(), *missed));
+  return info;
+}
+
+}  // namespace tarn::mpi
