@@ -2,37 +2,37 @@
 
 #include <unistd.h>
 
-#include <charconv>
-#include <initializer_list>
+#include <algorithm>
 
-#include "job/node_list.hpp"
+#include "job/slurm_env.hpp"
 
 namespace tarn::job {
 
 namespace {
 
-template <class Number>
-std::optional<Number> number_of(const Environment& environment, std::initializer_list<std::string_view> names) {
-  for (const std::string_view name : names) {
-    const std::string_view text = value_of(environment, name);
-    Number value = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-    if (!text.empty() && error == std::errc() && end == text.data() + text.size() && value >= 0) return value;
+/// The devices that the GPU libraries will see; what stands behind an id that they do not take is not seen either.
+std::vector<std::string> visible_gpus(const Environment& environment) {
+  const std::string ids = first_of(environment, {"CUDA_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ZE_AFFINITY_MASK"});
+  std::vector<std::string> gpus;
+  std::size_t begin = 0;
+  while (begin < ids.size()) {
+    const std::size_t end = std::min(ids.find(',', begin), ids.size());
+    std::string id = ids.substr(begin, end - begin);
+    if (id.empty() || id == "-1" || id == "NoDevFiles") break;
+    gpus.push_back(std::move(id));
+    begin = end + 1;
   }
-  return std::nullopt;
-}
-
-std::string first_of(const Environment& environment, std::initializer_list<std::string_view> names) {
-  for (const std::string_view name : names)
-    if (const auto text = value_of(environment, name); !text.empty()) return std::string(text);
-  return {};
+  return gpus;
 }
 
 Launcher launcher_of(const Environment& environment) {
+  const bool step = is_step_task(environment);
+  // Slurm's PMIx names its namespaces so. A job that was submitted from a rank of mpirun may have inherited OMPI_*.
+  if (step && value_of(environment, "PMIX_NAMESPACE").starts_with("slurm.")) return Launcher::slurm;
   if (environment.contains("OMPI_COMM_WORLD_SIZE")) return Launcher::open_mpi;
   // srun sets PMI_* as well (--mpi=pmi2), mpiexec of MPICH below Slurm keeps SLURM_* of its proxies: only hydra names MPI_LOCALNRANKS.
-  if (environment.contains("PMI_SIZE") && (environment.contains("MPI_LOCALNRANKS") || !environment.contains("SLURM_STEP_ID"))) return Launcher::hydra;
-  if (environment.contains("SLURM_STEP_ID") && environment.contains("SLURM_PROCID")) return Launcher::slurm;
+  if (environment.contains("PMI_SIZE") && (environment.contains("MPI_LOCALNRANKS") || !step)) return Launcher::hydra;
+  if (step) return Launcher::slurm;
   return Launcher::none;
 }
 
@@ -50,53 +50,13 @@ void read_ranks(const Environment& environment, JobEnv& env) {
       env.local_rank = number_of<int>(environment, {"MPI_LOCALRANKID"});
       env.local_size = number_of<int>(environment, {"MPI_LOCALNRANKS"});
       break;
-    case Launcher::slurm:
-      env.size = number_of<int>(environment, {"SLURM_STEP_NUM_TASKS", "SLURM_NTASKS"});
-      env.rank = number_of<int>(environment, {"SLURM_PROCID"});
-      env.local_rank = number_of<int>(environment, {"SLURM_LOCALID"});
-      break;
+    case Launcher::slurm:  // slurm_env.cpp
     case Launcher::none:
       break;
   }
 }
 
-void read_slurm(const Environment& environment, JobEnv& env) {
-  env.job_id = first_of(environment, {"SLURM_JOB_ID", "SLURM_JOBID"});
-  env.in_slurm = !env.job_id.empty();
-  if (!env.in_slurm) return;
-  env.step_id = first_of(environment, {"SLURM_STEP_ID"});
-  env.restart_count = number_of<int>(environment, {"SLURM_RESTART_COUNT"}).value_or(0);
-  env.cpus_per_task = number_of<unsigned>(environment, {"SLURM_CPUS_PER_TASK"});
-  env.end_time_s = number_of<std::int64_t>(environment, {"SLURM_JOB_END_TIME"});
-  // Below mpirun the step is the one of its daemons.
-  const bool step = env.launcher == Launcher::slurm;
-  const std::string nodes = step ? first_of(environment, {"SLURM_STEP_NODELIST", "SLURM_JOB_NODELIST", "SLURM_NODELIST"})
-                                 : first_of(environment, {"SLURM_JOB_NODELIST", "SLURM_NODELIST"});
-  env.nodes = expand_node_list(nodes).value_or(std::vector<std::string>{});
-  if (step) {
-    const std::string counts = first_of(environment, {"SLURM_STEP_TASKS_PER_NODE", "SLURM_TASKS_PER_NODE"});
-    env.tasks_per_node = expand_task_counts(counts).value_or(std::vector<unsigned>{});
-    const auto node = number_of<std::size_t>(environment, {"SLURM_NODEID"});
-    if (node && *node < env.tasks_per_node.size()) env.local_size = static_cast<int>(env.tasks_per_node[*node]);
-  }
-}
-
 }  // namespace
-
-Environment current_environment() {
-  Environment result;
-  for (char** entry = ::environ; entry != nullptr && *entry != nullptr; ++entry) {
-    const std::string_view text = *entry;
-    const auto equals = text.find('=');
-    if (equals != std::string_view::npos) result.emplace(text.substr(0, equals), text.substr(equals + 1));
-  }
-  return result;
-}
-
-std::string_view value_of(const Environment& environment, std::string_view name) {
-  const auto found = environment.find(name);
-  return found == environment.end() ? std::string_view() : std::string_view(found->second);
-}
 
 std::string_view to_string(Launcher launcher) noexcept {
   switch (launcher) {
@@ -117,7 +77,7 @@ JobEnv read_job_env(const Environment& environment) {
   env.launcher = launcher_of(environment);
   read_ranks(environment, env);
   read_slurm(environment, env);
-  env.gpus = first_of(environment, {"SLURM_STEP_GPUS", "SLURM_JOB_GPUS", "CUDA_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES"});
+  env.gpus = visible_gpus(environment);
   env.user = first_of(environment, {"USER", "LOGNAME", "SLURM_JOB_USER"});
   return env;
 }
@@ -131,6 +91,10 @@ std::optional<std::string> launcher_disagreement(const JobEnv& env, int mpi_size
   else
     text += "Start the job with the mpirun of the MPI that the program is built with.";
   return text;
+}
+
+std::string job_name(const JobEnv& env) {
+  return env.array ? env.array->job_id + "_" + env.array->task_id : env.job_id;
 }
 
 std::string scratch_name(const JobEnv& env) {

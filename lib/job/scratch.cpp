@@ -5,8 +5,12 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
+#include <filesystem>
+#include <system_error>
 
+#include "base/error.hpp"
 #include "base/text.hpp"
 
 namespace tarn::job {
@@ -37,6 +41,7 @@ constexpr MagicRow kMagics[] = {
     {0x65735546, "fuse", FileSystemKind::unknown},
 };
 
+constexpr std::string_view kAskedFor = "$TARN_DIR";
 constexpr const char* kFixedPlaces[] = {"/local/scratch", "/tmp"};
 
 void add(std::vector<ScratchCandidate>& candidates, std::string path, std::string source) {
@@ -46,12 +51,23 @@ void add(std::vector<ScratchCandidate>& candidates, std::string path, std::strin
   candidates.push_back({std::move(path), std::move(source), {}, {}});
 }
 
-std::string reason_against(const ScratchCandidate& candidate, const ScratchRules& rules) {
+/// $TARN_DIR says what the user wants; the others, what the site has.
+bool is_asked_for(const ScratchCandidate& candidate) {
+  return candidate.source == kAskedFor;
+}
+
+std::string reason_against(const ScratchCandidate& candidate) {
   if (!candidate.facts.exists) return "is not a directory";
   if (!candidate.facts.writable) return "is not writable";
-  if (candidate.facts.file_system.kind == FileSystemKind::network && !rules.allow_network)
-    return "is a network file system (" + candidate.facts.file_system.name + "); name it with --dir if you want it";
+  if (is_asked_for(candidate)) return {};
+  if (candidate.facts.file_system.kind == FileSystemKind::network)
+    return "is on a network file system (" + candidate.facts.file_system.name + "), taken only when asked for by --dir or $TARN_DIR";
+  if (candidate.facts.shared_memory) return "is the shared memory that MPI needs, taken only when asked for by --dir or $TARN_DIR";
   return {};
+}
+
+bool is_below(const std::string& path, std::string_view directory) {
+  return path.starts_with(directory) && (path.size() == directory.size() || path[directory.size()] == '/');
 }
 
 }  // namespace
@@ -73,6 +89,8 @@ DirectoryFacts probe_directory(const std::string& path) {
   facts.writable = ::access(path.c_str(), W_OK | X_OK) == 0;
   facts.file_system = file_system_type(static_cast<std::uint64_t>(system.f_type));
   const auto block_bytes = static_cast<std::uint64_t>(system.f_bsize);
+  std::error_code ignored;
+  facts.shared_memory = is_below(std::filesystem::canonical(path, ignored).string(), "/dev/shm");
   facts.space = {system.f_blocks * block_bytes, system.f_bavail * block_bytes};
   return facts;
 }
@@ -89,20 +107,51 @@ std::vector<ScratchCandidate> scratch_candidates(const Environment& environment)
   return candidates;
 }
 
-ScratchChoice choose_scratch(const Environment& environment, const DirectoryProbe& probe, const ScratchRules& rules) {
+ScratchChoice choose_scratch(const Environment& environment, const DirectoryProbe& probe) {
   ScratchChoice choice;
   choice.candidates = scratch_candidates(environment);
   for (std::size_t i = 0; i < choice.candidates.size(); ++i) {
     ScratchCandidate& candidate = choice.candidates[i];
     candidate.facts = probe(candidate.path);
-    candidate.verdict = reason_against(candidate, rules);
+    candidate.verdict = reason_against(candidate);
     if (candidate.verdict.empty() && !choice.chosen) choice.chosen = i;
+    if (is_asked_for(candidate) && !candidate.verdict.empty()) {
+      choice.refusal =
+          "$TARN_DIR is " + candidate.path + ", which " + candidate.verdict + "; make it, set another one, or name a directory with --dir";
+      return choice;
+    }
   }
-  if (choice.chosen) {
-    const ScratchCandidate& candidate = choice.candidates[*choice.chosen];
-    choice.warning = directory_warning(candidate.path, candidate.facts);
-  }
+  if (!choice.chosen)
+    choice.refusal = "no scratch directory was found (`tarn doctor` shows where it is looked for); name one with --dir, or set $TARN_DIR";
   return choice;
+}
+
+std::string describe(const ScratchCandidate& candidate) {
+  return candidate.path + " (" + candidate.source + ", " + candidate.facts.file_system.name + ", " +
+         base::format_size(candidate.facts.space.capacity_bytes) + ", " + base::format_size(candidate.facts.space.free_bytes) + " free)";
+}
+
+std::vector<std::string> explain(const ScratchChoice& choice) {
+  std::vector<std::string> lines;
+  if (!choice.chosen) return lines;
+  const ScratchCandidate& chosen = choice.candidates[*choice.chosen];
+  lines.push_back("scratch directory " + describe(chosen) +
+                  (is_asked_for(chosen) ? ", as asked for" : ", the first of the known places that can be used"));
+  for (std::size_t i = 0; i < *choice.chosen; ++i) {
+    const ScratchCandidate& other = choice.candidates[i];
+    if (other.facts.exists) lines.push_back("passed over " + other.path + " (" + other.source + "): it " + other.verdict);
+  }
+  return lines;
+}
+
+Result<void> make_private_directory(const std::string& path) {
+  if (::mkdir(path.c_str(), 0700) == 0) return {};
+  if (errno != EEXIST) return fail(base::errno_error(errno, "make directory", path));
+  struct stat status {};
+  if (::lstat(path.c_str(), &status) != 0) return fail(base::errno_error(errno, "look at", path));
+  if (S_ISDIR(status.st_mode) && status.st_uid == ::geteuid()) return {};
+  return fail(ErrorCode::denied, path + (S_ISDIR(status.st_mode) ? " belongs to another user" : " is not a directory") +
+                                     ", so the store's disks cannot lie there; name another place with --dir, or set $TARN_DIR");
 }
 
 std::string directory_warning(const std::string& path, const DirectoryFacts& facts) {

@@ -2,7 +2,8 @@
 // Level 2 (job). choose_scratch() is pure given its probe; probe_directory() asks the operating system.
 //
 // Order (facts of many sites): $TARN_DIR, $SLURM_TMPDIR, $LOCAL_SCRATCH, $BBPATH, /mnt/bb/$USER, $JOBFS,
-// /local/scratch, $TMPDIR, /tmp. The first writable one on a local file system wins.
+// /local/scratch, $TMPDIR, /tmp. The first writable one wins; network file systems and /dev/shm are passed over.
+// $TARN_DIR is somebody's word: it is taken on any file system, and when it cannot be used nothing else is taken.
 #pragma once
 
 #include <cstdint>
@@ -39,6 +40,7 @@ struct DirectoryFacts {
   bool writable = false;
   FileSystemType file_system;
   base::Space space;
+  bool shared_memory = false;  ///< /dev/shm or below it: MPI needs it, and what a killed job leaves there stays
 };
 
 /// Never fails: what cannot be found out counts as missing.
@@ -55,16 +57,22 @@ struct ScratchCandidate {
 struct ScratchChoice {
   std::vector<ScratchCandidate> candidates;  ///< in probe order
   std::optional<std::size_t> chosen;
-  std::string warning;  ///< about the chosen one; empty: none
-};
-
-struct ScratchRules {
-  bool allow_network = false;
+  std::string refusal;  ///< why there is none, with a remedy; empty: there is one
 };
 
 /// Each variable that is set, and the fixed places, in probe order without repetition.
 [[nodiscard]] std::vector<ScratchCandidate> scratch_candidates(const Environment& environment);
-[[nodiscard]] ScratchChoice choose_scratch(const Environment& environment, const DirectoryProbe& probe, const ScratchRules& rules = {});
+[[nodiscard]] ScratchChoice choose_scratch(const Environment& environment, const DirectoryProbe& probe);
+
+/// "/local/scratch ($LOCAL_SCRATCH, xfs, 1.7 TiB, 1.2 TiB free)"
+[[nodiscard]] std::string describe(const ScratchCandidate& candidate);
+/// What the start of a store says of a choice that was made, a sentence each: the directory with its file system and size, and why; those
+/// before it that are there and were passed over, and why. (What is to be warned of: directory_warning().)
+[[nodiscard]] std::vector<std::string> explain(const ScratchChoice& choice);
+
+/// Makes a directory that only this user may enter, in a place like /tmp where everybody may make one.
+/// @errors denied: one of that name is another user's, or not a directory; not_found, io, ...: of the operating system.
+[[nodiscard]] Result<void> make_private_directory(const std::string& path);
 
 /// What is to be said about a directory that somebody named: empty when it is on a local disk.
 [[nodiscard]] std::string directory_warning(const std::string& path, const DirectoryFacts& facts);

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <ctime>
 #include <filesystem>
 #include <fstream>
 #include <optional>
@@ -13,6 +14,7 @@
 #include "base/limits.hpp"
 #include "base/text.hpp"
 #include "http/sidecar.hpp"
+#include "job/deadline.hpp"
 #include "job/scratch.hpp"
 
 namespace tarn::tools {
@@ -55,7 +57,7 @@ std::uint64_t available_memory_bytes() {
 
 /// The directory, or what of it exists already.
 std::string existing_part(const std::string& directory) {
-  std::filesystem::path path(base::substitute(base::substitute(directory, "rank", "0"), "node", "node"));
+  std::filesystem::path path(directory);
   std::error_code ignored;
   while (!path.empty() && path != path.root_path() && !std::filesystem::exists(path, ignored)) path = path.parent_path();
   return path.empty() ? "." : path.string();
@@ -64,7 +66,8 @@ std::string existing_part(const std::string& directory) {
 Finding judge_directory(const std::string& directory) {
   const std::string existing = existing_part(directory);
   const auto facts = job::probe_directory(existing);
-  const std::string text = directory + ": " + facts.file_system.name + ", " + base::format_size(facts.space.free_bytes) + " free";
+  const std::string text = directory + ": " + facts.file_system.name + ", " + base::format_size(facts.space.capacity_bytes) + ", " +
+                           base::format_size(facts.space.free_bytes) + " free";
   if (!facts.exists) return {Verdict::fail, "directory", directory + ": " + existing + " is not a directory", "name another one with --dir"};
   if (!facts.writable)
     return {Verdict::fail, "directory", directory + ": no permission to write in " + existing, "change its permissions, or name another one"};
@@ -72,6 +75,33 @@ Finding judge_directory(const std::string& directory) {
   if (facts.space.free_bytes < kFreeBytesWanted)
     return {Verdict::warn, "directory", text, "make room, or name a directory on a larger disk with --dir"};
   return {Verdict::ok, "directory", text, ""};
+}
+
+/// As --dir has it, with {rank} and {node}.
+Finding judge_named_directory(const std::string& name, const DoctorQuestion& question) {
+  if (question.local_ranks > 1 && name.find("{rank}") == std::string::npos)
+    return {Verdict::fail, "directory", name + ": the same for the " + std::to_string(question.local_ranks) + " ranks of this node",
+            "write {rank} into its name, as in --dir " + name + "/rank-{rank}"};
+  return judge_directory(base::substitute(base::substitute(name, "rank", std::to_string(question.rank)), "node", question.node));
+}
+
+/// "array task 4710_3, step 0, 4 nodes, GPUs 0 1, restarted once"
+std::string describe_job(const job::JobEnv& env) {
+  std::string text = (env.array ? "array task " : "job ") + job::job_name(env);
+  if (env.het_groups > 0) text += " of " + std::to_string(env.het_groups) + " components";
+  text += env.place == job::SlurmPlace::step ? ", step " + env.step_id : ", outside of its steps";
+  text += ", " + std::to_string(env.nodes.size()) + (env.nodes.size() == 1 ? " node" : " nodes");
+  if (!env.gpus.empty()) text += env.gpus.size() == 1 ? ", GPU" : ", GPUs";
+  for (const std::string& gpu : env.gpus) text += " " + gpu;
+  if (env.restart_count > 0) text += ", restarted " + (env.restart_count == 1 ? std::string("once") : std::to_string(env.restart_count) + " times");
+  return text;
+}
+
+/// "in 2 h 5 min"
+std::string from_now(std::int64_t time_s) {
+  const std::int64_t minutes = (time_s - static_cast<std::int64_t>(std::time(nullptr))) / 60;
+  if (minutes < 0) return "in the past";
+  return "in " + (minutes >= 60 ? std::to_string(minutes / 60) + " h " : std::string()) + std::to_string(minutes % 60) + " min";
 }
 
 }  // namespace
@@ -89,30 +119,36 @@ Findings check_job(const job::JobEnv& env, int mpi_size) {
     findings.push_back({Verdict::fail, "launcher", text, *disagreement});
   else
     findings.push_back({Verdict::ok, "launcher", text, ""});
-  if (env.in_slurm) {
-    std::string job = "job " + env.job_id + (env.step_id.empty() ? "" : ", step " + env.step_id) + ", " + std::to_string(env.nodes.size()) + " nodes";
-    if (env.restart_count > 0) job += ", restarted " + std::to_string(env.restart_count) + " times";
-    findings.push_back({Verdict::ok, "Slurm", job, ""});
-  }
+  if (env.in_slurm()) findings.push_back({Verdict::ok, "Slurm", describe_job(env), ""});
   return findings;
+}
+
+Findings check_deadline(const job::JobEnv& env) {
+  if (!env.in_slurm()) return {};
+  const auto deadline = job::job_deadline(env, job::current_environment());
+  if (!deadline)
+    return {{Verdict::warn, "deadline", "not known: " + deadline.error().message,
+             "Slurm before 23.02 says it by `scontrol show job` only; the store does not need it"}};
+  if (!*deadline) return {{Verdict::ok, "deadline", "the job has no time limit", ""}};
+  return {{Verdict::ok, "deadline", "the job ends at " + base::format_iso_time(**deadline * 1'000'000'000) + ", " + from_now(**deadline), ""}};
 }
 
 Findings check_directories(const DoctorQuestion& question) {
   Findings findings;
-  for (const std::string& directory : question.directories) findings.push_back(judge_directory(directory));
+  for (const std::string& directory : question.directories) findings.push_back(judge_named_directory(directory, question));
   if (!findings.empty()) return findings;
   const auto choice = job::choose_scratch(job::current_environment(), job::probe_directory);
   for (const auto& candidate : choice.candidates)
     if (candidate.facts.exists && !candidate.verdict.empty())
-      findings.push_back({Verdict::ok, "scratch", candidate.path + " (" + candidate.source + ") " + candidate.verdict + ": not taken", ""});
+      findings.push_back({Verdict::ok, "scratch", candidate.path + " (" + candidate.source + ") is not taken: it " + candidate.verdict, ""});
   if (!choice.chosen) {
-    findings.push_back({Verdict::fail, "scratch", "no writable scratch directory", "name one with --dir, or set $TARN_DIR"});
+    findings.push_back({Verdict::fail, "scratch", "no directory for the store's disks", choice.refusal});
     return findings;
   }
   const auto& chosen = choice.candidates[*choice.chosen];
   Finding finding = judge_directory(chosen.path);
   finding.topic = "scratch";
-  finding.detail += " (" + chosen.source + ")";
+  finding.detail = job::describe(chosen);
   findings.push_back(std::move(finding));
   return findings;
 }

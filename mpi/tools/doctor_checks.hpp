@@ -28,10 +28,14 @@ struct DoctorQuestion {
   std::vector<std::string> directories;  ///< empty: where one would be looked for
   std::string bind = "127.0.0.1";
   std::uint16_t port = 0;
-  int local_ranks = 1;  ///< ranks on this node
+  int rank = 0;
+  std::string node = "node";  ///< what {node} stands for
+  int local_ranks = 1;        ///< ranks on this node
 };
 
 [[nodiscard]] Findings check_job(const job::JobEnv& env, int mpi_size);
+/// Of one rank for all: it may ask Slurm's controller.
+[[nodiscard]] Findings check_deadline(const job::JobEnv& env);
 [[nodiscard]] Findings check_directories(const DoctorQuestion& question);
 [[nodiscard]] Findings check_port(const DoctorQuestion& question);
 [[nodiscard]] Findings check_limits(const DoctorQuestion& question);

@@ -61,17 +61,16 @@ Result<SpaceLimits> parse_space(const std::string& quota, const std::string& kee
   return space;
 }
 
-/// Without --dir: a directory of this job on the best scratch file system. Said by the first rank.
+/// Without --dir: a directory of this job on the best scratch file system, which the first rank explains.
 Result<std::string> default_directory() {
   const auto environment = job::current_environment();
   const auto choice = job::choose_scratch(environment, job::probe_directory);
-  if (!choice.chosen) return fail(ErrorCode::not_found, "no scratch directory was found (`tarn doctor` shows where it looked); name one with --dir");
-  const auto& candidate = choice.candidates[*choice.chosen];
-  const std::string parent = candidate.path + "/" + job::scratch_name(job::read_job_env(environment));
-  TARN_CHECK(base::posix_file_system().make_directory(parent));
-  if (is_first_rank())
-    std::cerr << "tarn serve: disks are " + parent + "/rank-{rank} (" + candidate.source + ", " + candidate.facts.file_system.name + ", " +
-                     base::format_size(candidate.facts.space.free_bytes) + " free)\n";
+  if (!choice.chosen) return fail(ErrorCode::not_found, choice.refusal);
+  const std::string parent = choice.candidates[*choice.chosen].path + "/" + job::scratch_name(job::read_job_env(environment));
+  TARN_CHECK(job::make_private_directory(parent));
+  if (!is_first_rank()) return parent + "/rank-{rank}";
+  for (const std::string& line : job::explain(choice)) std::cerr << "tarn serve: " + line + "\n";
+  std::cerr << "tarn serve: disks are " + parent + "/rank-{rank}\n";
   return parent + "/rank-{rank}";
 }
 

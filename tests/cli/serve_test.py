@@ -194,21 +194,6 @@ class Life(TemporaryTest):
         self.assertLess(redirects, count)
         self.assertEqual(store.stop(), OK)
 
-    def test_a_scratch_directory_is_found(self):
-        env = tarn_store.environment()
-        env.update(TARN_DIR=str(self.work), USER="ada")
-        env.pop("SLURM_JOB_ID", None)
-        command = ["mpirun", "--oversubscribe", "-n", str(RANKS), tarn_store.TARN, "serve", "--ready-file", str(self.work / "ready")]
-        store = Store.__new__(Store)
-        store.work, store.ready, store.err = self.work, self.work / "ready", self.work / "err"
-        with open(store.err, "wb") as err:
-            store.process = subprocess.Popen(command, env=env, cwd=self.work, stderr=err, stdout=subprocess.DEVNULL, start_new_session=True)
-        self.addCleanup(store.kill)
-        store.wait_ready()
-        self.assertIn("$TARN_DIR", store.err.read_text())
-        self.assertEqual(sorted(os.listdir(self.work / "ada-tarn")), [f"rank-{r}" for r in range(RANKS)])
-        self.assertEqual(store.stop(), OK)
-
 
 class Refusals(TemporaryTest):
     def serve(self, *options, ranks=RANKS, directory="disk-{rank}"):
@@ -427,39 +412,6 @@ class Check(TemporaryTest):
         self.check_fails(done, NOT_FOUND, f"1 of {RANKS + 1} disks not checked")
         self.assertEqual(done.stdout.decode().count(": healthy"), RANKS)
         self.assertIn("missing: not checked: ", done.stdout.decode())
-
-
-class Doctor(TemporaryTest):
-    def test_under_mpirun(self):
-        done = mpirun(RANKS, "doctor", "--dir", self.work / "{rank}")
-        self.assertEqual(done.returncode, OK, done.stderr)
-        text = done.stdout.decode()
-        self.assertIn(f"MPI sees {RANKS} rank", text)
-        self.assertIn("MPI_THREAD_MULTIPLE", text)
-        self.assertIn("Tarn can run here", text)
-        self.assertEqual(text.count("launcher:"), 1)  # once per node
-
-    def test_alone_and_in_json(self):
-        done = run("doctor", "--json")
-        self.assertEqual(done.returncode, OK, done.stderr)
-        findings = json.loads(done.stdout)
-        self.assertLessEqual({"MPI", "launcher", "scratch", "port", "limits", "memory", "cores"}, {f["topic"] for f in findings})
-        self.assertLessEqual({f["verdict"] for f in findings}, {"OK", "WARN"})
-
-    def test_what_is_wrong_is_said_with_a_remedy(self):
-        done = run("doctor", "--dir", self.work / "missing" / "deeper", "--bind", "no-such-interface0")
-        self.assertEqual(done.returncode, tarn_store.RANK_LOST)
-        self.assertRegex(done.stdout.decode(), r"FAIL +port: .*no-such-interface0.*\n +-> ")
-        self.assertIn("cannot run here", done.stdout.decode())
-        env = tarn_store.environment()
-        env.update(SLURM_JOB_ID="1", SLURM_STEP_ID="0", SLURM_PROCID="0", SLURM_STEP_NUM_TASKS="4")
-        done = run("doctor", env=env)
-        self.assertRegex(done.stdout.decode(), r"FAIL +launcher: .*\n +-> .*srun --mpi=pmix")
-
-    def test_few_open_files(self):
-        done = subprocess.run(f"ulimit -n 256; exec {tarn_store.TARN} doctor", shell=True, env=tarn_store.environment(), capture_output=True, timeout=60)
-        self.assertEqual(done.returncode, tarn_store.RANK_LOST, done.stdout)
-        self.assertRegex(done.stdout.decode(), r"FAIL +limits: 256 .*\n +-> `ulimit -n")
 
 
 if __name__ == "__main__":
