@@ -1,15 +1,13 @@
 #include "mpi/disk_sets.hpp"
 
 #include <algorithm>
-#include <set>
 #include <string>
 #include <utility>
 
-#include "base/codec.hpp"
 #include "base/error.hpp"
-#include "base/hash.hpp"
 #include "base/json.hpp"
 #include "base/log.hpp"
+#include "mpi/gather_distinct.hpp"
 #include "mpi/wire.hpp"
 
 namespace tarn::mpi {
@@ -23,14 +21,9 @@ constexpr std::size_t kWarningsMax = 8;
 Result<volume::DiskSet> exchange_known_disks(Collectives& collectives, const object::LocalStore* local) {
   const auto mine = local != nullptr ? local->known_disks() : volume::DiskSet();
   const std::string text = mine.empty() ? std::string() : base::pretty_json(volume::disk_set_to_json(mine));
-  base::Encoder encoder;
-  encoder.u64(mine.empty() ? 0 : base::xxh3_64(text));
-  TARN_TRY(const auto hashes, collectives.all_gather(encoder.bytes()));
+  TARN_TRY(const auto lists, gather_distinct(collectives, std::as_bytes(std::span(text.data(), text.size()))));
   volume::DiskSet all;
-  std::set<std::uint64_t> seen{0};
-  for (std::size_t rank = 0; rank < hashes.size(); ++rank) {
-    if (!seen.insert(base::Decoder(hashes[rank]).u64()).second) continue;
-    TARN_TRY(const auto bytes, collectives.broadcast(static_cast<RankId>(rank), std::as_bytes(std::span(text.data(), text.size()))));
+  for (const auto& bytes : lists) {
     const auto json = base::parse_json({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, "a rank's list of disks");
     const auto theirs = json ? volume::disk_set_from_json(*json) : std::nullopt;
     if (!theirs) return fail(malformed("a rank's list of disks"));

@@ -15,6 +15,7 @@
 #include "mpi/buckets.hpp"
 #include "mpi/disk_sets.hpp"
 #include "mpi/error.hpp"
+#include "mpi/gather_distinct.hpp"
 #include "mpi/wire.hpp"
 
 namespace tarn::mpi {
@@ -247,9 +248,9 @@ Result<std::vector<BucketInfo>> exchange_buckets(Collectives& collectives, const
   Encoder mine;
   if (local != nullptr)
     for (const auto& bucket : local->buckets()) encode_bucket(mine, bucket);
-  TARN_TRY(const auto gathered, collectives.all_gather(mine.bytes()));
+  TARN_TRY(const auto lists, gather_distinct(collectives, mine.bytes()));
   std::vector<BucketInfo> all;
-  for (const auto& bytes : gathered) {
+  for (const auto& bytes : lists) {
     Decoder decoder(bytes);
     while (!decoder.failed() && !decoder.rest().empty()) {
       all.push_back(decode_bucket(decoder));

@@ -37,7 +37,7 @@ namespace tarn::mpi {
 [[nodiscard]] Result<placement::StoreMap> exchange_disks(Collectives& collectives, object::LocalStore* local, std::vector<placement::Rank> ranks,
                                                          std::string_view url);
 
-/// Collective. The buckets of all ranks, each once.
+/// Collective. The buckets that ranks know; one that they know differently comes several times. Usually all know the same, which is sent once.
 [[nodiscard]] Result<std::vector<BucketInfo>> exchange_buckets(Collectives& collectives, const object::LocalStore* local);
 
 }  // namespace tarn::mpi
