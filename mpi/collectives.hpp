@@ -39,6 +39,7 @@ class Collectives {
   [[nodiscard]] virtual Result<std::uint64_t> exclusive_scan_sum(std::uint64_t value) = 0;
 
   /// @return the bytes of every rank, by rank. For small things: at most 8 MiB per rank, 1 GiB in all.
+  /// @cost up to 6 * log2(ranks) messages of a rank, to log2(ranks) others; log2(ranks) times all bytes sent by rank 0.
   [[nodiscard]] virtual Result<std::vector<std::vector<std::byte>>> all_gather(std::span<const std::byte> mine) = 0;
   /// @return root's bytes on every rank; `bytes` of other ranks is ignored.
   [[nodiscard]] virtual Result<std::vector<std::byte>> broadcast(RankId root, std::span<const std::byte> bytes) = 0;

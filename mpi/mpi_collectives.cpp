@@ -4,6 +4,7 @@
 #include <array>
 #include <cstring>
 #include <new>
+#include <numeric>
 #include <string>
 #include <utility>
 
@@ -27,10 +28,22 @@ Error stopped() {
 }
 
 constexpr std::size_t kLargeBytes = limits::MiB;  // an allocation that may well fail: nobody starts before all have it
+constexpr int kGatherTag = 8;                     // exchange.cpp has another
 
 int to_int(std::size_t value) {
   TARN_ASSERT(value <= INT32_MAX);
   return static_cast<int>(value);
+}
+
+/// Runs `step`, (piece) -> Result<void>, for each part that one call of MPI may have.
+template <class Step>
+Result<void> in_pieces(std::span<std::byte> bytes, Step step) {
+  while (!bytes.empty()) {
+    const auto piece = bytes.first(std::min(bytes.size(), limits::kPeerPieceBytesMax));
+    TARN_CHECK(step(piece));
+    bytes = bytes.subspan(piece.size());
+  }
+  return {};
 }
 
 }  // namespace
@@ -157,7 +170,7 @@ Result<void> MpiCollectives::agree_now(Result<void> mine) {
     encoder.u8(static_cast<std::uint8_t>(mine.error().code)).text(mine.error().message.substr(0, kErrorBytesMax - 16));
     std::memcpy(record->data(), encoder.bytes().data(), encoder.size());
   }
-  TARN_CHECK(broadcast_bytes(failed, record));
+  TARN_CHECK(broadcast_into(failed, *record, record));
   base::Decoder decoder(*record);
   const auto code = static_cast<ErrorCode>(std::min(decoder.u8(), static_cast<std::uint8_t>(ErrorCode::internal)));
   return fail(code, std::string(decoder.text()), failed);
@@ -173,15 +186,12 @@ Result<std::uint64_t> MpiCollectives::exclusive_scan_sum(std::uint64_t value) {
   });
 }
 
-Result<void> MpiCollectives::broadcast_bytes(RankId root, const std::shared_ptr<Bytes>& all) {
-  for (std::span<std::byte> bytes(*all); !bytes.empty();) {
-    const auto piece = bytes.first(std::min(bytes.size(), limits::kPeerPieceBytesMax));
-    TARN_CHECK(complete("MPI_Ibcast", all, [at = piece.data(), count = to_int(piece.size()), root, comm = comm_.get()](MPI_Request* request) {
+Result<void> MpiCollectives::broadcast_into(RankId root, std::span<std::byte> bytes, const std::shared_ptr<void>& memory) {
+  return in_pieces(bytes, [&](std::span<std::byte> piece) {
+    return complete("MPI_Ibcast", memory, [at = piece.data(), count = to_int(piece.size()), root, comm = comm_.get()](MPI_Request* request) {
       return MPI_Ibcast(at, count, MPI_BYTE, root, comm, request);
-    }));
-    bytes = bytes.subspan(piece.size());
-  }
-  return {};
+    });
+  });
 }
 
 Result<std::vector<std::byte>> MpiCollectives::broadcast(RankId root, std::span<const std::byte> bytes) {
@@ -192,12 +202,12 @@ Result<std::vector<std::byte>> MpiCollectives::broadcast_now(RankId root, std::s
   std::uint64_t size = bytes.size();
   const auto size_bytes = std::make_shared<Bytes>(sizeof(size));
   std::memcpy(size_bytes->data(), &size, sizeof(size));
-  TARN_CHECK(broadcast_bytes(root, size_bytes));
+  TARN_CHECK(broadcast_into(root, *size_bytes, size_bytes));
   std::memcpy(&size, size_bytes->data(), sizeof(size));
   const auto result = std::make_shared<Bytes>();
   TARN_CHECK(allocate_together(size >= kLargeBytes, [&] { result->resize(size); }));
   if (rank() == root) std::copy(bytes.begin(), bytes.end(), result->begin());
-  TARN_CHECK(broadcast_bytes(root, result));
+  TARN_CHECK(broadcast_into(root, *result, result));
   return std::move(*result);
 }
 
@@ -205,45 +215,73 @@ Result<std::vector<std::vector<std::byte>>> MpiCollectives::all_gather(std::span
   return whole([&] { return all_gather_now(mine); });
 }
 
+Result<void> MpiCollectives::gather_on_tree(const std::shared_ptr<Gather>& data) {
+  const auto send = [&](int to, std::span<std::byte> bytes) {
+    return in_pieces(bytes, [&](std::span<std::byte> piece) {
+      return complete("MPI_Isend", data, [at = piece.data(), count = to_int(piece.size()), to, comm = comm_.get()](MPI_Request* request) {
+        return MPI_Isend(at, count, MPI_BYTE, to, kGatherTag, comm, request);
+      });
+    });
+  };
+  const auto receive = [&](int from, std::span<std::byte> bytes) {
+    return in_pieces(bytes, [&](std::span<std::byte> piece) {
+      return complete("MPI_Irecv", data, [at = piece.data(), count = to_int(piece.size()), from, comm = comm_.get()](MPI_Request* request) {
+        return MPI_Irecv(at, count, MPI_BYTE, from, kGatherTag, comm, request);
+      });
+    });
+  };
+  const std::span sizes(data->sizes);
+  const std::span bytes(data->bytes);
+  std::size_t known = 1, filled = static_cast<std::size_t>(sizes[0]);
+  for (int step = 1; step < size(); step *= 2) {
+    if ((rank() & step) != 0) {
+      TARN_CHECK(send(rank() - step, std::as_writable_bytes(sizes.first(known))));
+      return send(rank() - step, bytes.first(filled));
+    }
+    const int child = rank() + step;
+    if (child >= size()) continue;
+    const auto theirs = sizes.subspan(known, static_cast<std::size_t>(std::min(step, size() - child)));
+    TARN_CHECK(receive(child, std::as_writable_bytes(theirs)));
+    const auto more = static_cast<std::size_t>(std::accumulate(theirs.begin(), theirs.end(), std::uint64_t{0}));
+    TARN_CHECK(receive(child, bytes.subspan(filled, more)));
+    known += theirs.size();
+    filled += more;
+  }
+  return {};
+}
+
 Result<std::vector<std::vector<std::byte>>> MpiCollectives::all_gather_now(std::span<const std::byte> mine) {
   const auto ranks = static_cast<std::size_t>(size());
-  struct Gather {
-    std::vector<std::uint64_t> sizes;  // of all ranks, then of this one
-    std::vector<int> counts, starts;
-    Bytes own, all;
-  };
+  std::uint64_t total = mine.size();
+  TARN_CHECK(all_reduce(std::span(&total, 1), MPI_SUM));
+  // All ranks know the sum, so all come to the same decisions.
+  if (total > limits::kPeerPieceBytesMax)
+    TARN_CHECK(agree_now(mine.size() <= limits::kPeerPieceBytesMax
+                             ? Result<void>()
+                             : fail(ErrorCode::invalid, "too much for one all_gather: rank " + std::to_string(rank()) + " brings " +
+                                                            std::to_string(mine.size()) + " bytes")));
+  if (total > limits::GiB)
+    return fail(ErrorCode::invalid, "too much for one all_gather: all ranks together bring " + std::to_string(total) + " bytes");
   const auto data = std::make_shared<Gather>();
-  data->sizes.resize(ranks + 1);
-  data->sizes[ranks] = mine.size();
-  TARN_CHECK(complete("MPI_Iallgather", data, [at = data->sizes.data(), ranks, comm = comm_.get()](MPI_Request* request) {
-    return MPI_Iallgather(at + ranks, 1, MPI_UINT64_T, at, 1, MPI_UINT64_T, comm, request);
+  TARN_CHECK(allocate_together(total >= kLargeBytes, [&] {
+    data->sizes.resize(ranks);
+    data->bytes.resize(total);
   }));
-
-  // All ranks know all sizes, so all come to the same decision.
-  data->counts.resize(ranks);
-  data->starts.resize(ranks);
-  std::uint64_t total = 0;
-  for (std::size_t r = 0; r < ranks; ++r) {
-    const std::uint64_t size = data->sizes[r];
-    if (size > limits::kPeerPieceBytesMax || total + size > limits::GiB)
-      return fail(ErrorCode::invalid, "too much for one all_gather: rank " + std::to_string(r) + " brings " + std::to_string(size) + " bytes",
-                  static_cast<RankId>(r));
-    data->counts[r] = static_cast<int>(size);
-    data->starts[r] = static_cast<int>(total);
-    total += size;
-  }
+  data->sizes[0] = mine.size();
+  std::copy(mine.begin(), mine.end(), data->bytes.begin());
+  TARN_CHECK(gather_on_tree(data));
+  TARN_CHECK(broadcast_into(0, std::as_writable_bytes(std::span(data->sizes)), data));
   std::vector<std::vector<std::byte>> result(ranks);
   TARN_CHECK(allocate_together(total >= kLargeBytes, [&] {
-    data->own.assign(mine.begin(), mine.end());
-    data->all.resize(total);
     for (std::size_t r = 0; r < ranks; ++r) result[r].reserve(data->sizes[r]);
   }));
-  TARN_CHECK(complete("MPI_Iallgatherv", data, [at = data.get(), comm = comm_.get()](MPI_Request* request) {
-    return MPI_Iallgatherv(at->own.data(), to_int(at->own.size()), MPI_BYTE, at->all.data(), at->counts.data(), at->starts.data(), MPI_BYTE, comm,
-                           request);
-  }));
-  for (std::size_t r = 0; r < ranks; ++r)
-    result[r].assign(data->all.begin() + data->starts[r], data->all.begin() + data->starts[r] + data->counts[r]);
+  TARN_CHECK(broadcast_into(0, data->bytes, data));
+  auto from = data->bytes.begin();
+  for (std::size_t r = 0; r < ranks; ++r) {
+    const auto to = from + static_cast<std::ptrdiff_t>(data->sizes[r]);
+    result[r].assign(from, to);
+    from = to;
+  }
   return result;
 }
 

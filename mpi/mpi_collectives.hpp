@@ -57,7 +57,21 @@ class MpiCollectives final : public Collectives {
   [[nodiscard]] Result<Bytes> broadcast_now(RankId root, std::span<const std::byte> bytes);
   [[nodiscard]] Result<std::vector<Bytes>> all_gather_now(std::span<const std::byte> mine);
   [[nodiscard]] Result<std::vector<Bytes>> exchange_now(std::vector<Bytes> to_each);
-  [[nodiscard]] Result<void> broadcast_bytes(RankId root, const std::shared_ptr<Bytes>& all);
+  /// Root's bytes into the others' `bytes`, of the same size, which lie in `memory`.
+  [[nodiscard]] Result<void> broadcast_into(RankId root, std::span<std::byte> bytes, const std::shared_ptr<void>& memory);
+  /// A rank has first its own size and bytes, then those of the ranks after it that it has got; rank 0 in the end all.
+  ///
+  ///   0 <- 1   2 <- 3   4 <- 5   6          a rank with bit 0 set sends to the one below
+  ///   0 <----- 2        4 <----- 6          then bit 1, ...
+  ///   0 <-------------- 4
+  ///
+  /// MPI_Iallgatherv would do it in one call; in Open MPI each rank then sends to each other one, which is P^2 messages, and P
+  /// connections for every rank before the store has served anything.
+  struct Gather {
+    std::vector<std::uint64_t> sizes;  // room for all ranks'
+    Bytes bytes;                       // the same
+  };
+  [[nodiscard]] Result<void> gather_on_tree(const std::shared_ptr<Gather>& data);
 
   Engine& engine_;
   const Comm& comm_;

@@ -4,6 +4,7 @@
 #include "base/limits.hpp"
 #include "mpi/comm.hpp"
 #include "mpi/engine.hpp"
+#include "mpi/gather_distinct.hpp"
 #include "mpi/mpi_collectives.hpp"
 #include "mpi/mpi_test.hpp"
 
@@ -97,6 +98,28 @@ TEST_CASE("Collectives: gathers and broadcasts bytes of any length", "[collectiv
     REQUIRE(failure(received) == "");
     CHECK((*received == piece(root, 1, size)));
   }
+}
+
+TEST_CASE("Collectives.all_gather: more than one message along each edge of the tree", "[collectives]") {
+  World world(threads_allowed());
+  const mpi::ApplicationCall call;
+  const auto size_of = [](int rank) { return rank % 2 == 0 ? limits::kPeerPieceBytesMax : static_cast<std::size_t>(rank); };
+  const auto gathered = world.ranks.all_gather(piece(world_rank(), 2, size_of(world_rank())));
+  REQUIRE(failure(gathered) == "");
+  for (int r = 0; r < world_size(); ++r) CHECK(((*gathered)[static_cast<std::size_t>(r)] == piece(r, 2, size_of(r))));
+}
+
+TEST_CASE("gather_distinct: what several ranks say comes once, in the order of the first who say it", "[collectives]") {
+  World world(threads_allowed());
+  const mpi::ApplicationCall call;
+  const auto text_of = [](int rank) { return rank % 4 == 3 ? std::vector<std::byte>() : piece(rank % 4 == 0 ? 0 : 1, 3, 1000); };
+  const auto texts = mpi::gather_distinct(world.ranks, text_of(world_rank()));
+  REQUIRE(failure(texts) == "");
+  REQUIRE(texts->size() == (world_size() > 1 ? 2 : 1));
+  for (std::size_t i = 0; i < texts->size(); ++i) CHECK(((*texts)[i] == text_of(static_cast<int>(i))));
+  const auto nothing = mpi::gather_distinct(world.ranks, {});
+  REQUIRE(failure(nothing) == "");
+  CHECK(nothing->empty());
 }
 
 TEST_CASE("Collectives.all_gather: too much is refused on every rank alike", "[collectives]") {
