@@ -1,5 +1,6 @@
 #include "mpi/comm.hpp"
 
+#include "base/error.hpp"
 #include "mpi/error.hpp"
 
 namespace tarn::mpi {
@@ -32,22 +33,27 @@ void Comm::free() noexcept {
 Result<Comm> Comm::adopt(MPI_Comm comm) {
   Comm result;
   result.comm_ = comm;
-  TARN_MPI(MPI_Comm_set_errhandler(comm, MPI_ERRORS_RETURN));
   TARN_MPI(MPI_Comm_rank(comm, &result.rank_));
   TARN_MPI(MPI_Comm_size(comm, &result.size_));
+  return result;
+}
+
+Result<Comm> Comm::adopt_own(MPI_Comm comm) {
+  TARN_TRY(auto result, adopt(comm));
+  TARN_MPI(MPI_Comm_set_errhandler(comm, MPI_ERRORS_RETURN));
   return result;
 }
 
 Result<Comm> Comm::duplicate(MPI_Comm comm) {
   MPI_Comm copy = MPI_COMM_NULL;
   TARN_MPI(MPI_Comm_dup(comm, &copy));
-  return adopt(copy);
+  return adopt_own(copy);
 }
 
 Result<Comm> Comm::split_shared() const {
   MPI_Comm node = MPI_COMM_NULL;
   TARN_MPI(MPI_Comm_split_type(comm_, MPI_COMM_TYPE_SHARED, rank_, MPI_INFO_NULL, &node));
-  return adopt(node);
+  return adopt_own(node);
 }
 
 }  // namespace tarn::mpi

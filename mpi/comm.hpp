@@ -12,7 +12,7 @@
 
 namespace tarn::mpi {
 
-/// Owns a communicator whose errors come back as codes (MPI_ERRORS_RETURN).
+/// Owns a communicator. Errors of those that it makes come back as codes (MPI_ERRORS_RETURN).
 class Comm {
  public:
   Comm() = default;
@@ -23,6 +23,8 @@ class Comm {
 
   /// Collective over `comm`. @errors invalid (not an intra-communicator), internal.
   [[nodiscard]] static Result<Comm> duplicate(MPI_Comm comm);
+  /// Takes over a communicator, with the error handler that it has.
+  [[nodiscard]] static Result<Comm> adopt(MPI_Comm comm);
   /// Collective. The ranks that share memory with this one, in the order of their ranks.
   [[nodiscard]] Result<Comm> split_shared() const;
 
@@ -34,7 +36,7 @@ class Comm {
   [[nodiscard]] int size() const noexcept { return size_; }
 
  private:
-  [[nodiscard]] static Result<Comm> adopt(MPI_Comm comm);
+  [[nodiscard]] static Result<Comm> adopt_own(MPI_Comm comm);
   void free() noexcept;
 
   MPI_Comm comm_ = MPI_COMM_NULL;

@@ -60,7 +60,8 @@ std::string endpoint_text(const placement::StoreMap& map, const Secrets& secrets
   base::JsonObject json;
   json["store"] = map.store_id.to_string();
   base::JsonArray endpoints;
-  for (const auto& rank : map.ranks) endpoints.emplace_back(rank.url);
+  for (const auto& rank : map.ranks)
+    if (!rank.url.empty()) endpoints.emplace_back(rank.url);
   json["endpoints"] = std::move(endpoints);
   json["token"] = secrets.token;
   json["access_key"] = secrets.access_key;

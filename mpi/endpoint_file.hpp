@@ -1,7 +1,7 @@
 // endpoint_file.hpp - how clients outside of the job find the store: addresses and secrets in one file.
-// Level 6 (mpi). Rank 0 writes it, when every rank serves, and removes it at the end.
+// Level 6 (mpi). One rank (Members::endpoint_writer) writes it, when every rank serves, and removes it at the end.
 //
-//   {"store": uuid, "endpoints": ["http://127.0.0.1:41001", ... one per rank], "token": "...",
+//   {"store": uuid, "endpoints": ["http://127.0.0.1:41001", ... one per rank that has a sidecar], "token": "...",
 //    "access_key": "...", "secret_key": "...", "map_epoch": 1}
 #pragma once
 
@@ -27,7 +27,7 @@ struct Secrets {
 /// Collective. Made by rank 0.
 [[nodiscard]] Result<Secrets> share_secrets(Collectives& collectives, bool anonymous);
 
-/// Rank 0's hold on the file, from before the disks are opened to the end of the store: a lock (flock) on what lies under
+/// The writer's hold on the file, from before the disks are opened to the end of the store: a lock (flock) on what lies under
 /// the name, so that a second store cannot take the name over. Where the file system has no locks nothing is noticed.
 class EndpointFile {
  public:

@@ -13,6 +13,7 @@
 #include "base/uuid.hpp"
 #include "job/job_env.hpp"
 #include "mpi/buckets.hpp"
+#include "mpi/common_options.hpp"
 #include "mpi/disk_sets.hpp"
 #include "mpi/error.hpp"
 #include "mpi/gather_distinct.hpp"
@@ -31,49 +32,51 @@ struct Identity {
   std::string host;
   RankId node_leader = 0;  // lowest rank that shares memory with it
   std::uint8_t wire_version = 0;
-  std::map<std::string, std::string> options;  // that must be equal
+  RankOptions options;
+  bool names_endpoint_file = false;
 };
 
-std::map<std::string, std::string> common_options(const StoreOptions& options) {
-  return {{"node_id_from_rank", options.node_id_from_rank ? "true" : "false"},
-          {"request_timeout", std::to_string(options.request_timeout.count()) + " ms"},
-          {"sidecar.anonymous", options.sidecar.anonymous ? "true" : "false"},
-          {"sidecar.redirect", std::to_string(static_cast<int>(options.sidecar.redirect))}};
-}
-
 Encoder encode_identity(const Identity& identity) {
+  const RankOptions& options = identity.options;
   Encoder encoder;
   encoder.text(identity.host).u32(static_cast<std::uint32_t>(identity.node_leader)).u8(identity.wire_version);
-  for (const auto& [name, value] : identity.options) encoder.text(name).text(value);
+  encoder.u8(static_cast<std::uint8_t>(options.role)).u8(options.serves_http ? 1 : 0).u8(identity.names_endpoint_file ? 1 : 0);
+  encoder.u8(options.node_id_from_rank ? 1 : 0).u8(options.anonymous ? 1 : 0).u8(static_cast<std::uint8_t>(options.redirect));
+  encoder.i64(options.request_timeout.count());
   return encoder;
 }
 
+/// Another version's may go on in any way: it is read as far as its version.
 Result<Identity> decode_identity(std::span<const std::byte> bytes) {
   Decoder decoder(bytes);
   Identity identity;
   identity.host = decoder.text();
   identity.node_leader = static_cast<RankId>(decoder.u32());
   identity.wire_version = decoder.u8();
-  while (!decoder.failed() && !decoder.rest().empty()) {
-    std::string name(decoder.text());
-    identity.options[std::move(name)] = decoder.text();
-  }
-  if (decoder.failed()) return fail(malformed("a rank's identity"));
+  if (!decoder.failed() && identity.wire_version != kWireVersion) return identity;
+  identity.options.role = static_cast<RankRole>(decoder.u8());
+  identity.options.serves_http = decoder.u8() != 0;
+  identity.names_endpoint_file = decoder.u8() != 0;
+  identity.options.node_id_from_rank = decoder.u8() != 0;
+  identity.options.anonymous = decoder.u8() != 0;
+  identity.options.redirect = static_cast<RedirectPolicy>(decoder.u8());
+  identity.options.request_timeout = std::chrono::milliseconds(decoder.i64());
+  if (!decoder.complete()) return fail(malformed("a rank's identity"));
   return identity;
 }
 
 Result<void> compare(const Identity& first, const Identity& other, RankId rank) {
-  if (other.wire_version != first.wire_version)
-    return fail(ErrorCode::invalid, "rank " + std::to_string(rank) + " runs another version of Tarn than rank 0 (peer protocol " +
-                                        std::to_string(other.wire_version) + ", not " + std::to_string(first.wire_version) + ")");
-  for (const auto& [name, value] : first.options) {
-    const auto at = other.options.find(name);
-    const std::string theirs = at == other.options.end() ? "nothing" : at->second;
-    if (theirs != value)
-      return fail(ErrorCode::invalid, "the ranks disagree on " + name + ": rank 0 says " + value + ", rank " + std::to_string(rank) + " says " +
-                                          theirs + "; it must be the same on all");
-  }
-  return {};
+  if (other.wire_version == first.wire_version) return {};
+  return fail(ErrorCode::invalid, "rank " + std::to_string(rank) + " runs another version of Tarn than rank 0 (peer protocol " +
+                                      std::to_string(other.wire_version) + ", not " + std::to_string(first.wire_version) + ")");
+}
+
+/// A service rank where one names a file: rank 0 may be an application's that has never heard of it.
+RankId endpoint_writer(const std::vector<Identity>& all) {
+  for (const auto role : {RankRole::service, RankRole::application})
+    for (std::size_t r = 0; r < all.size(); ++r)
+      if (all[r].options.role == role && all[r].names_endpoint_file) return static_cast<RankId>(r);
+  return -1;
 }
 
 }  // namespace
@@ -89,11 +92,12 @@ Result<void> check_launcher(MPI_Comm comm) {
   return {};
 }
 
-Result<std::vector<placement::Rank>> exchange_identity(Collectives& collectives, const Comm& comm, const StoreOptions& options) {
+Result<Members> exchange_identity(Collectives& collectives, const Comm& comm, const StoreOptions& options) {
   Identity mine;
   mine.host = base::host_name();
   mine.wire_version = kWireVersion;
-  mine.options = common_options(options);
+  mine.options = options_of(options);
+  mine.names_endpoint_file = options.sidecar.enabled && !options.sidecar.endpoint_file.empty();
   {
     TARN_TRY(const Comm node, comm.split_shared());
     int leader = comm.rank();
@@ -104,26 +108,33 @@ Result<std::vector<placement::Rank>> exchange_identity(Collectives& collectives,
   TARN_TRY(const auto gathered, collectives.all_gather(encoder.bytes()));
 
   std::vector<Identity> all;
+  std::vector<RankOptions> said;
   for (std::size_t r = 0; r < gathered.size(); ++r) {
     TARN_TRY(auto identity, decode_identity(gathered[r]));
     all.push_back(std::move(identity));
+    said.push_back(all.back().options);
     TARN_CHECK(compare(all.front(), all.back(), static_cast<RankId>(r)));
   }
+  Members members;
+  TARN_TRY(members.options, with_common_options(options, said));
+  members.endpoint_writer = endpoint_writer(all);
   std::map<std::string, std::set<RankId>> leaders_of_host;
   for (const auto& identity : all) leaders_of_host[identity.host].insert(identity.node_leader);
-  std::vector<placement::Rank> ranks;
   for (std::size_t r = 0; r < all.size(); ++r) {
+    const auto id = static_cast<RankId>(r);
+    if (said[r].role == RankRole::service) ++members.services;
+    if (said[r].role == RankRole::application && members.first_application < 0) members.first_application = id;
     placement::Rank rank;
-    rank.rank = static_cast<RankId>(r);
+    rank.rank = id;
     rank.host = all[r].host;
     const auto leader = static_cast<std::size_t>(all[r].node_leader);
     rank.node = all[leader].host;
     // Containers with one host name that do not share memory.
     if (leaders_of_host[rank.node].size() > 1) rank.node += "-" + std::to_string(leader);
-    if (options.node_id_from_rank) rank.node = "node-" + std::to_string(r);
-    ranks.push_back(std::move(rank));
+    if (members.options.node_id_from_rank) rank.node = "node-" + std::to_string(r);
+    members.ranks.push_back(std::move(rank));
   }
-  return ranks;
+  return members;
 }
 
 std::vector<std::string> substitute_directories(const StoreOptions& options, const placement::Rank& here) {

@@ -20,10 +20,21 @@ namespace tarn::mpi {
 /// @errors invalid: N separate singletons instead of one job of N, with the remedy.
 [[nodiscard]] Result<void> check_launcher(MPI_Comm comm);
 
-/// Collective. The ranks with their hosts and nodes; urls are still empty. A node is a set of ranks that share
-/// memory, named after its host; with node_id_from_rank each rank is a node of its own.
+/// Who takes part: the same on every rank, but for `options`.
+struct Members {
+  StoreOptions options;                ///< of this rank, with what all have in common
+  std::vector<placement::Rank> ranks;  ///< urls are still empty
+  int services = 0;                    ///< ranks with that role
+  RankId first_application = -1;       ///< -1: none
+  RankId endpoint_writer = -1;         ///< who writes the endpoint file; -1: nobody
+  /// Ranks of both roles: service ranks follow what the application's ranks do together.
+  [[nodiscard]] bool mixed() const noexcept { return services > 0 && first_application >= 0; }
+};
+
+/// Collective. The ranks with their roles, hosts and nodes. A node is a set of ranks that share memory, named after its host; with
+/// node_id_from_rank each rank is a node of its own.
 /// @errors invalid: options that must be equal differ.
-[[nodiscard]] Result<std::vector<placement::Rank>> exchange_identity(Collectives& collectives, const Comm& comm, const StoreOptions& options);
+[[nodiscard]] Result<Members> exchange_identity(Collectives& collectives, const Comm& comm, const StoreOptions& options);
 
 /// This rank's directories with {rank} and {node} replaced.
 [[nodiscard]] std::vector<std::string> substitute_directories(const StoreOptions& options, const placement::Rank& here);

@@ -77,7 +77,7 @@ Result<void> MpiCollectives::wait(Event& done) {
   Presence::Wait wait(*presence_);
   while (!engine_.wait(done, wait.next_look())) {
     if (engine_.stopped()) return fail(stopped());
-    if (auto all_there = wait.look(); !all_there) {
+    if (auto all_there = patient_ ? presence_->look_patiently() : wait.look(); !all_there) {
       lost_ = all_there.error();
       return all_there;
     }

@@ -24,6 +24,9 @@ class MpiCollectives final : public Collectives {
   /// From now on a wait ends with rank_lost when a rank does not answer any more. When all ranks have started their engines.
   void end_with(Presence& presence) noexcept { presence_ = &presence; }
 
+  /// Whether waits may last as long as the job: then no rank counts as lost for being silent, say in a debugger.
+  void set_patient(bool patient) noexcept { patient_ = patient; }
+
   [[nodiscard]] RankId rank() const noexcept override { return comm_.rank(); }
   [[nodiscard]] int size() const noexcept override { return comm_.size(); }
   [[nodiscard]] Result<void> barrier() override;
@@ -76,7 +79,8 @@ class MpiCollectives final : public Collectives {
   Engine& engine_;
   const Comm& comm_;
   Presence* presence_ = nullptr;  // null: waits without limit
-  std::optional<Error> lost_;     // of every further call
+  bool patient_ = false;
+  std::optional<Error> lost_;  // of every further call
 };
 
 }  // namespace tarn::mpi

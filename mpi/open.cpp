@@ -9,6 +9,7 @@
 #include "mpi/comm.hpp"
 #include "mpi/error.hpp"
 #include "mpi/membership.hpp"
+#include "mpi/open_when.hpp"
 #include "mpi/store_impl.hpp"
 
 namespace tarn {
@@ -38,26 +39,66 @@ Result<Store::Impl::Comms> make_comms(MPI_Comm comm) {
   return comms;
 }
 
-Result<Store> open_checked(MPI_Comm comm, const StoreOptions& options) {
+/// By the communicator of the caller, whose error handler the new one gets: it is the application's, not ours.
+Result<void> split_by_role(Store::Impl::Comms& comms, MPI_Comm comm, RankRole role) {
+  MPI_Comm own = MPI_COMM_NULL;
+  TARN_MPI(MPI_Comm_split(comm, static_cast<int>(role), comms.application.rank(), &own));
+  TARN_TRY(comms.role, mpi::Comm::adopt(own));
+  return {};
+}
+
+Result<Store> open_checked(MPI_Comm comm, const StoreOptions& options, Result<void> ready) {
   if (!mpi::mpi_is_usable()) return fail(ErrorCode::invalid, "tarn::open was called outside of MPI_Init and MPI_Finalize");
   if (comm == MPI_COMM_NULL) return fail(ErrorCode::invalid, "tarn::open was given MPI_COMM_NULL");
   TARN_CHECK(mpi::check_launcher(comm));
   TARN_TRY(const auto level, thread_level());
-  TARN_TRY(auto comms, make_comms(comm));
-  auto impl = std::make_unique<Store::Impl>(std::move(comms), options, level);
-  const mpi::ApplicationCall call;
-  TARN_CHECK(impl->open());
+  TARN_TRY(auto impl, Store::Impl::open(comm, options, level, std::move(ready)));
   return Store(std::move(impl));
 }
 
 }  // namespace
 
+Result<std::unique_ptr<Store::Impl>> Store::Impl::open(MPI_Comm comm, const StoreOptions& options, mpi::ThreadLevel level, Result<void> ready) {
+  TARN_TRY(auto comms, make_comms(comm));
+  const mpi::ApplicationCall call;
+  const auto meet = [&]() -> Result<mpi::Members> {
+    mpi::Engine engine({level == mpi::ThreadLevel::any, options.idle_poll_cap});  // the store's own starts with what they agree on
+    mpi::MpiCollectives collectives(engine, comms.application);
+    TARN_CHECK(collectives.agree(std::move(ready)));
+    return mpi::exchange_identity(collectives, comms.application, options);
+  };
+  TARN_TRY(auto members, meet());
+  TARN_CHECK(split_by_role(comms, comm, options.role));
+  auto impl = std::make_unique<Store::Impl>(std::move(comms), std::move(members), level);
+  TARN_CHECK(impl->open());
+  return impl;
+}
+
 Result<Store> open(MPI_Comm comm, const StoreOptions& options) {
+  return mpi::open_when({}, comm, options);
+}
+
+Result<Store> mpi::open_when(Result<void> ready, MPI_Comm comm, const StoreOptions& options) {
   try {
-    return open_checked(comm, options);
+    return open_checked(comm, options, std::move(ready));
   } catch (const std::exception& error) {
     return fail(ErrorCode::internal, std::string("tarn::open: ") + error.what());
   }
+}
+
+MPI_Comm application_communicator(const Store& store) noexcept {
+  const auto* impl = StoreAccess::impl(store);
+  return impl == nullptr || impl->closed() || impl->members().options.role == RankRole::service ? MPI_COMM_NULL : impl->role_communicator();
+}
+
+MPI_Comm mpi::role_communicator(const Store& store) noexcept {
+  const auto* impl = StoreAccess::impl(store);
+  return impl == nullptr || impl->closed() ? MPI_COMM_NULL : impl->role_communicator();
+}
+
+bool mpi::follows_application(const Store& store) noexcept {
+  const auto* impl = StoreAccess::impl(store);
+  return impl != nullptr && impl->follows();
 }
 
 }  // namespace tarn

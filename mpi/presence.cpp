@@ -38,6 +38,11 @@ std::optional<Error> Presence::told() {
   return told_;
 }
 
+Result<void> Presence::look_patiently() {
+  if (auto lost = told()) return fail(std::move(*lost));
+  return {};
+}
+
 void Presence::tell(RankId rank, const Error& error) {
   if (rank == self_) return;
   base::Encoder message = begin_message();

@@ -43,6 +43,10 @@ class Presence {
   /// This rank has left a collective call that others may be in: their waits, and its own, end with rank_lost from now on.
   void give_up(std::string_view why) noexcept;
 
+  /// For a wait that may last as long as the job: nobody is asked, nobody counts as lost for being silent.
+  /// @errors rank_lost: another rank has found one lost, or has given up.
+  [[nodiscard]] Result<void> look_patiently();
+
   /// One wait for all other ranks.
   class Wait {
    public:

@@ -128,7 +128,7 @@ Result<DsortReport> Store::dsort(const DsortSpec& spec, const DsortProgressFn& p
   return guarded(impl_.get(), [&] { return impl_->dsort(spec, progress); });
 }
 Result<RebalanceReport> Store::rebalance(const RebalanceOptions& options, const RebalanceProgressFn& progress) {
-  return guarded(impl_.get(), [&] { return impl_->settle(options, progress); });
+  return guarded(impl_.get(), [&] { return impl_->rebalance(options, progress); });
 }
 Result<RebalanceReport> Store::repair(const RebalanceOptions& options, const RebalanceProgressFn& progress) {
   return rebalance(options, progress);

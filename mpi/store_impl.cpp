@@ -23,14 +23,16 @@ std::chrono::milliseconds request_timeout(const StoreOptions& options, int ranks
 
 }  // namespace
 
-Store::Impl::Impl(Comms comms, const StoreOptions& options, mpi::ThreadLevel level)
-    : options_(options),
+Store::Impl::Impl(Comms comms, mpi::Members members, mpi::ThreadLevel level)
+    : members_(std::move(members)),
+      options_(members_.options),
       calling_thread_(level),
       comms_(std::move(comms)),
-      engine_({level == mpi::ThreadLevel::any, options.idle_poll_cap}),
+      engine_({level == mpi::ThreadLevel::any, options_.idle_poll_cap}),
       collectives_(engine_, comms_.application),
       job_collectives_(engine_, comms_.jobs),
-      caller_(engine_, comms_.peers.get(), request_timeout(options, comms_.peers.size())),
+      calls_(collectives_, members_.mixed()),
+      caller_(engine_, comms_.peers.get(), request_timeout(options_, comms_.peers.size())),
       service_(engine_, comms_.peers.get(), comms_.peers.size(), data_pool_, control_pool_),
       client_(caller_),
       presence_(caller_, comms_.peers.rank(), comms_.peers.size()) {}
@@ -42,15 +44,14 @@ Store::Impl::~Impl() {
     comms_.peers.abandon();
     comms_.application.abandon();
     comms_.jobs.abandon();
+    comms_.role.abandon();
   }
 }
 
 Result<void> Store::Impl::open() {
   base::set_log_rank(rank());
-  TARN_TRY(auto ranks, mpi::exchange_identity(collectives_, comms_.application, options_));
-  const auto here = ranks[static_cast<std::size_t>(rank())];
   TARN_CHECK(collectives_.agree(claim_endpoint_file()));
-  TARN_CHECK(collectives_.agree(open_disks(here)));
+  TARN_CHECK(collectives_.agree(open_disks(members_.ranks[static_cast<std::size_t>(rank())])));
   if (options_.sidecar.enabled) {
     auto bound = http::Sidecar::bind(options_.sidecar, rank());
     if (bound) sidecar_ = std::move(*bound);
@@ -58,7 +59,7 @@ Result<void> Store::Impl::open() {
   } else {
     TARN_CHECK(collectives_.agree({}));
   }
-  TARN_TRY(auto map, mpi::exchange_disks(collectives_, local_.get(), std::move(ranks), url()));
+  TARN_TRY(auto map, mpi::exchange_disks(collectives_, local_.get(), members_.ranks, url()));
   map_ = std::make_shared<const placement::StoreMap>(std::move(map));
   TARN_TRY(const auto buckets, mpi::exchange_buckets(collectives_, local_.get()));
   TARN_TRY(secrets_, mpi::share_secrets(collectives_, options_.sidecar.anonymous));
@@ -73,9 +74,8 @@ Result<void> Store::Impl::open() {
 }
 
 Result<void> Store::Impl::claim_endpoint_file() {
-  const std::string& path = options_.sidecar.endpoint_file;
-  if (rank() != 0 || !options_.sidecar.enabled || path.empty()) return {};
-  TARN_TRY(endpoint_file_, mpi::EndpointFile::claim(path));
+  if (rank() != members_.endpoint_writer) return {};
+  TARN_TRY(endpoint_file_, mpi::EndpointFile::claim(options_.sidecar.endpoint_file));
   return {};
 }
 
@@ -173,31 +173,18 @@ mpi::DsortContext Store::Impl::dsort_context(mpi::Collectives& collectives) {
           [this] { return layout_.settled(); }};
 }
 
-Result<DsortReport> Store::Impl::dsort(const DsortSpec& spec, const DsortProgressFn& progress) {
-  mpi::DsortContext context = dsort_context(collectives_);
-  const std::atomic<bool> never{false};
-  return mpi::run_dsort(context, spec, progress, never);
-}
-
 mpi::SettleContext Store::Impl::settle_context(mpi::Collectives& collectives) {
   return {collectives, local_.get(), *copies_, *homes_, *placed_, *buckets_, layout_};
 }
 
-Result<RebalanceReport> Store::Impl::settle(const RebalanceOptions& options, const RebalanceProgressFn& progress) {
-  auto context = settle_context(collectives_);
-  const std::atomic<bool> never{false};
-  return mpi::settle(context, options, progress, never);
-}
-
-Result<void> Store::Impl::flush() {
-  return collectives_.agree(local_ ? local_->flush() : Result<void>());
-}
-
 Result<void> Store::Impl::close() {
   if (closed_) return {};
+  const auto all_here = begin(mpi::CollectiveCall::close);
+  if (!all_here && all_here.error().code == ErrorCode::invalid) return all_here;  // nothing has been closed
   open_token_.reset();
   if (endpoint_file_) endpoint_file_->remove();
   if (sidecar_) beside_engine([this] { sidecar_->stop(); });
+  TARN_CHECK(all_here);
   TARN_CHECK(collectives_.barrier());  // no rank starts a sort any more
   beside_engine([this] { jobs_->stop(); });
   client_.stop_touching();

@@ -3,7 +3,8 @@
 //
 //   engine <- collectives, caller, service <- client, handlers, buckets, jobs <- distributed store <- sidecar
 //
-// close(): sidecar, jobs, barrier (nobody asks any more), drain, barrier (no message is left), disks, engine, communicators.
+// close(): agreed on (until then everything is served), sidecar, jobs, barrier (nobody asks any more), drain, barrier (no message is left), disks,
+// engine, communicators.
 #pragma once
 
 #include <mpi.h>
@@ -19,6 +20,7 @@
 #include "mpi/buckets.hpp"
 #include "mpi/caller.hpp"
 #include "mpi/calling_thread.hpp"
+#include "mpi/collective_calls.hpp"
 #include "mpi/comm.hpp"
 #include "mpi/copies.hpp"
 #include "mpi/distributed_store.hpp"
@@ -27,6 +29,7 @@
 #include "mpi/homes.hpp"
 #include "mpi/jobs.hpp"
 #include "mpi/layout.hpp"
+#include "mpi/membership.hpp"
 #include "mpi/mpi_collectives.hpp"
 #include "mpi/neighbour_files.hpp"
 #include "mpi/object_handlers.hpp"
@@ -47,15 +50,17 @@ class Store::Impl final : private mpi::Listener {
     mpi::Comm peers;  ///< messages between two ranks
     mpi::Comm application;
     mpi::Comm jobs;
+    mpi::Comm role;  ///< ranks of this rank's role; used by the application, or by `tarn serve`
   };
-  /// By the thread that may call MPI.
-  Impl(Comms comms, const StoreOptions& options, mpi::ThreadLevel level);
+  /// Collective, by a thread that may call MPI.
+  /// @param ready  what has gone wrong on this rank before: everybody's outcome then.
+  [[nodiscard]] static Result<std::unique_ptr<Impl>> open(MPI_Comm comm, const StoreOptions& options, mpi::ThreadLevel level,
+                                                          Result<void> ready = {});
+  Impl(Comms comms, mpi::Members members, mpi::ThreadLevel level);
   Impl(const Impl&) = delete;
   Impl& operator=(const Impl&) = delete;
   ~Impl() override;
 
-  /// Collective: everything after the communicators. On error the object is only good for destruction.
-  [[nodiscard]] Result<void> open();
   /// Collective.
   [[nodiscard]] Result<void> close();
   [[nodiscard]] bool closed() const noexcept { return closed_; }
@@ -74,15 +79,30 @@ class Store::Impl final : private mpi::Listener {
   [[nodiscard]] const std::string& token() const noexcept { return secrets_.token; }
   [[nodiscard]] Result<DsortReport> dsort(const DsortSpec& spec, const DsortProgressFn& progress);
   [[nodiscard]] mpi::DsortContext dsort_context(mpi::Collectives& collectives);
-  [[nodiscard]] Result<RebalanceReport> settle(const RebalanceOptions& options, const RebalanceProgressFn& progress);
+  [[nodiscard]] Result<RebalanceReport> rebalance(const RebalanceOptions& options, const RebalanceProgressFn& progress);
   [[nodiscard]] bool settled() const noexcept { return layout_.settled(); }
   [[nodiscard]] Result<void> flush();
+  [[nodiscard]] const mpi::Members& members() const noexcept { return members_; }
+  /// Whether this rank takes part in what the application's ranks do, and calls nothing collective itself but close().
+  [[nodiscard]] bool follows() const noexcept { return members_.mixed() && options_.role == RankRole::service; }
+  /// Until close().
+  [[nodiscard]] MPI_Comm role_communicator() const noexcept { return comms_.role.get(); }
 
  private:
   [[nodiscard]] mpi::SettleContext settle_context(mpi::Collectives& collectives);
+  /// Collective: everything after the communicators. On error the object is only good for destruction.
+  [[nodiscard]] Result<void> open();
   void on_message(MPI_Message message, int source, int tag, std::size_t size_bytes) override;
   void on_tick(mpi::Clock::time_point now) override;
 
+  /// Collective. Before a call of all ranks; on a rank that follows, the whole of what comes before close().
+  [[nodiscard]] Result<void> begin(mpi::CollectiveCall call);
+  [[nodiscard]] Result<void> follow();
+  [[nodiscard]] Result<void> flush_together();
+  [[nodiscard]] Result<DsortReport> dsort_together(DsortSpec spec, const DsortProgressFn& progress);
+  [[nodiscard]] Result<RebalanceReport> rebalance_together(RebalanceOptions options, const RebalanceProgressFn& progress);
+  /// Collective. The application's specification on ranks that follow.
+  [[nodiscard]] Result<void> share(DsortSpec& spec);
   [[nodiscard]] Result<void> claim_endpoint_file();
   [[nodiscard]] Result<void> open_disks(const placement::Rank& here);
   void make_parts();
@@ -98,12 +118,14 @@ class Store::Impl final : private mpi::Listener {
   /// Ends all threads; nothing waits for another rank.
   void stop() noexcept;
 
-  const StoreOptions options_;
+  const mpi::Members members_;
+  const StoreOptions& options_;  // of members_
   const mpi::CallingThread calling_thread_;
   Comms comms_;
   mpi::Engine engine_;
   mpi::MpiCollectives collectives_;
   mpi::MpiCollectives job_collectives_;
+  mpi::CollectiveCalls calls_;
   mpi::WorkerPool data_pool_;
   mpi::WorkerPool control_pool_;
   mpi::Caller caller_;
@@ -127,8 +149,14 @@ class Store::Impl final : private mpi::Listener {
   std::unique_ptr<http::Sidecar> sidecar_;  // last: it calls all others
   std::shared_ptr<const void> open_token_ = std::make_shared<char>();
   bool opened_ = false;
-  std::optional<mpi::EndpointFile> endpoint_file_;  // of rank 0
+  std::optional<mpi::EndpointFile> endpoint_file_;  // of the rank that writes it
   bool closed_ = false;
+};
+
+/// The way from a store to what it is made of.
+struct StoreAccess {
+  /// Null when it has been moved from.
+  [[nodiscard]] static Store::Impl* impl(const Store& store) noexcept { return store.impl_.get(); }
 };
 
 }  // namespace tarn

@@ -9,6 +9,13 @@
 
 namespace tarn {
 
+/// What a rank is for. A store may have ranks of one kind only, or of both.
+enum class RankRole : std::uint8_t {
+  application,  ///< computes, and uses the store; may have directories as well
+  service,      ///< there for the store alone, as the ranks of `tarn serve` are: takes part, inside of Store::close(), in whatever the
+                ///< application's ranks do together, until they have all closed the store
+};
+
 /// What the sidecar does with a request for an object that another rank owns.
 /// automatic: same node: serve directly; a client known to follow: 307; others: proxy.
 enum class RedirectPolicy : std::uint8_t { automatic, always, never };
@@ -29,7 +36,8 @@ struct SidecarOptions {
   bool anonymous = false;  ///< true: no token is asked for
   RedirectPolicy redirect = RedirectPolicy::automatic;
   VerifySendfile verify_sendfile = VerifySendfile::first;
-  std::string endpoint_file;  ///< written by rank 0, mode 0600, when every rank serves; empty: none
+  /// Written with mode 0600, when every rank serves, by the first service rank that names one, else by the first rank; empty: none.
+  std::string endpoint_file;
 };
 
 /// What a disk may take of its file system. Puts that would take more are refused with no_space; removals are not.
@@ -43,7 +51,10 @@ struct SpaceLimits {
   friend bool operator==(const SpaceLimits&, const SpaceLimits&) = default;
 };
 
+/// `request_timeout` (where it is set), `sidecar.anonymous` and `sidecar.redirect` (on ranks with a sidecar) and `node_id_from_rank` must
+/// be the same on all ranks, and hold for those that do not say them. Where there are service ranks, node_id_from_rank is theirs to say.
 struct StoreOptions {
+  RankRole role = RankRole::application;
   /// Directories of this rank, one per disk; `{rank}` and `{node}` are substituted.
   /// Created when missing (the parent must exist). None: this rank is a client only.
   std::vector<std::string> directories;

@@ -144,7 +144,10 @@ class Store {
   [[nodiscard]] bool settled() const noexcept;
   /// Collective. Everything acknowledged so far is on stable storage when it returns.
   [[nodiscard]] Result<void> flush();
-  /// Collective. Stops the sidecar and the service thread. Must come before MPI_Finalize.
+  /// Collective, like dsort() and flush(): by all ranks where they have one role. Service ranks that share the store with an application
+  /// call nothing but this: it takes part in the application's collective calls, and returns when the application has closed.
+  /// Everything is served until all have called it. Stops the sidecar and the service thread. Must come before MPI_Finalize.
+  /// @errors invalid: ranks are in different collective calls; the store stays open. rank_lost: it is of no more use.
   [[nodiscard]] Result<void> close();
 
   /// Counters of all ranks. Not collective. @cost one message to each rank.
@@ -155,6 +158,7 @@ class Store {
   bool progress();
 
  private:
+  friend struct StoreAccess;  // for functions beside this class that need what it is made of
   std::unique_ptr<Impl> impl_;
 };
 

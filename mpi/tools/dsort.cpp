@@ -45,15 +45,15 @@ Result<int> sort_remotely(const DsortRequest& request) {
 Result<int> sort_in_job(const DsortRequest& request) {
   StoreOptions options;
   options.directories = request.directories;
-  return run_in_job("dsort", options, [&](Store& store) -> Result<int> {
+  return run_in_job("dsort", options, [&](Store& store, const Crew& crew) -> Result<int> {
     std::optional<Progress> progress;
-    if (store.rank() == 0) progress.emplace("dsort", 0, Progress::Unit::steps);
+    if (crew.first) progress.emplace("dsort", 0, Progress::Unit::steps);
     auto report = store.dsort(request.spec, [&](const DsortProgress& now) {
       if (progress) progress->set("dsort " + std::string(now.phase), now.done, now.total);
     });
     progress.reset();
     if (!report) return fail(std::move(report).error());
-    if (store.rank() == 0) print_report(plan::dsort_report_to_json(*report), request.json);
+    if (crew.first) print_report(plan::dsort_report_to_json(*report), request.json);
     return 0;
   });
 }

@@ -1,4 +1,4 @@
-// serve.cpp - `tarn serve`: the ranks of this job are a store, until a signal ends it.
+// serve.cpp - `tarn serve`: the ranks of this job are a store until a signal ends it; or beside an application, until that has closed it.
 // Level 7 (tools). The main thread waits for signals; the store's own threads do the work.
 #include <mpi.h>
 #include <unistd.h>
@@ -9,6 +9,8 @@
 #include <ctime>
 #include <filesystem>
 #include <iostream>
+#include <optional>
+#include <utility>
 
 #include "base/error.hpp"
 #include "base/file.hpp"
@@ -75,8 +77,7 @@ Result<std::string> default_directory() {
 }
 
 /// Directories on memory or network file systems are allowed, but not in silence.
-void warn_about_directories(const StoreOptions& options, RankId rank) {
-  if (rank != 0) return;
+void warn_about_directories(const StoreOptions& options) {
   for (const std::string& directory : options.directories) {
     std::filesystem::path path(base::substitute(directory, "rank", "0"));
     std::error_code ignored;
@@ -90,6 +91,7 @@ void warn_about_directories(const StoreOptions& options, RankId rank) {
 Result<std::optional<ServeArguments>> parse_serve(const Arguments& arguments) {
   ServeArguments serve;
   SidecarOptions& sidecar = serve.store.sidecar;
+  serve.store.role = RankRole::service;
   sidecar.enabled = true;
   sidecar.endpoint_file = "endpoint.json";
   unsigned port = 0;
@@ -108,7 +110,7 @@ Result<std::optional<ServeArguments>> parse_serve(const Arguments& arguments) {
       "port", po::value(&port)->value_name("BASE"), "rank r listens on BASE + r; 0: the system chooses (default)")(
       "bind", po::value(&sidecar.bind)->value_name("ADDR")->default_value("127.0.0.1"), "address, or network interface (hsn0)")(
       "endpoint-file", po::value(&sidecar.endpoint_file)->value_name("FILE")->default_value("endpoint.json"),
-      "written by rank 0 when every rank serves: addresses and secrets, mode 0600; removed at the end")(
+      "written by the first rank when every rank serves: addresses and secrets, mode 0600; removed at the end")(
       "ready-file", po::value(&serve.ready_file)->value_name("FILE"), "appears when the store can be used, goes away at the end")(
       "anonymous", po::bool_switch(&sidecar.anonymous), "ask no token of anybody")(
       "compaction-rate", po::value(&compaction)->value_name("BYTES"),
@@ -150,8 +152,10 @@ Result<int> check_ready_file(const std::string& path) {
 Result<void> announce(Store& store, const ServeArguments& serve) {
   TARN_TRY(const StoreStats stats, store.stats());
   for (const auto& rank : stats.per_rank) {
-    std::cout << "rank " << rank.rank << " of " << stats.ranks << " on node " << rank.node << ": " << rank.url << ", " << rank.disks
-              << (rank.disks == 1 ? " disk, " : " disks, ") << rank.objects << (rank.objects == 1 ? " object" : " objects") << "\n";
+    if (rank.url.empty() && rank.disks == 0) continue;  // a client
+    std::cout << "rank " << rank.rank << " of " << stats.ranks << " on node " << rank.node << ": "
+              << (rank.url.empty() ? "an application's rank" : rank.url) << ", " << rank.disks << (rank.disks == 1 ? " disk, " : " disks, ")
+              << rank.objects << (rank.objects == 1 ? " object" : " objects") << "\n";
   }
   std::cout.flush();
   if (serve.ready_file.empty()) return {};
@@ -168,23 +172,36 @@ Result<int> run_serve(const Arguments& arguments) {
   const ServeArguments& serve = **parsed;
   StopSignal::block();  // before MPI and the store start threads, which inherit it
   bool by_launcher = false;
-  const auto serve_until_stopped = [&](Store& store) -> Result<int> {
-    warn_about_directories(serve.store, store.rank());
-    auto announced = agree_in_job([&]() -> Result<int> {
-      if (store.rank() == 0) TARN_CHECK(announce(store, serve));
+  bool remove_ready = false;
+  std::optional<IgnoredSignals> ignored;
+  const auto serve_until_stopped = [&](Store& store, const Crew& crew) -> Result<int> {
+    if (crew.first) warn_about_directories(serve.store);
+    remove_ready = crew.first && !serve.ready_file.empty();
+    auto announced = agree_in_job(crew, [&]() -> Result<int> {
+      if (crew.first) TARN_CHECK(announce(store, serve));
       return 0;
     }());
-    if (!announced) return announced;
-    by_launcher = StopSignal::wait(MPI_COMM_WORLD);
-    if (store.rank() == 0 && !serve.ready_file.empty()) static_cast<void>(base::posix_file_system().remove(serve.ready_file));
-    return 0;
+    if (crew.follows) {
+      ignored.emplace(store.rank());
+      if (announced || announced.error().message.empty()) return announced;
+      std::cerr << "tarn serve: " + announced.error().message + "; the application has the store all the same\n";
+      return fail(announced.error().code, "");
+    }
+    if (announced) by_launcher = StopSignal::wait(crew.comm);
+    return announced;
   };
-  // Open MPI's mpirun, told to end, no longer answers MPI_Finalize: the ranks would wait in it for the SIGKILL that follows.
+  const auto remove_ready_file = [&] {
+    if (std::exchange(remove_ready, false)) static_cast<void>(base::posix_file_system().remove(serve.ready_file));
+  };
   const auto leave = [&] {
+    remove_ready_file();  // the application may be long in coming to MPI_Finalize
     std::cout.flush();
+    // Open MPI's mpirun, told to end, no longer answers MPI_Finalize: the ranks would wait in it for the SIGKILL that follows.
     if (by_launcher && job::read_job_env(job::current_environment()).launcher == job::Launcher::open_mpi) ::_exit(0);
   };
-  return run_in_job("serve", serve.store, serve_until_stopped, leave, [&] { return check_ready_file(serve.ready_file); });
+  auto outcome = run_in_job("serve", serve.store, serve_until_stopped, leave, [&] { return check_ready_file(serve.ready_file); });
+  remove_ready_file();
+  return outcome;
 }
 
 }  // namespace tarn::tools

@@ -1,12 +1,17 @@
 #include "mpi/tools/stop_signal.hpp"
 
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include <chrono>
 #include <csignal>
 #include <cstdint>
+#include <cstring>
 #include <ctime>
 #include <iostream>
+#include <string>
 
 #include "base/error.hpp"
 
@@ -76,6 +81,29 @@ bool StopSignal::wait(MPI_Comm comm) {
     }
     if (any != 0) return by_launcher;
   }
+}
+
+IgnoredSignals::IgnoredSignals(RankId rank) : end_(::eventfd(0, EFD_CLOEXEC)) {
+  const sigset_t set = stop_signals();
+  signals_ = base::UniqueFd(::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
+  if (!signals_ || !end_) return;  // they stay blocked, unsaid
+  thread_ = std::thread([this, rank] {
+    pollfd fds[2] = {{signals_.get(), POLLIN, 0}, {end_.get(), POLLIN, 0}};
+    while (::poll(fds, 2, -1) < 0 || fds[1].revents == 0) {
+      signalfd_siginfo info{};
+      if (::read(signals_.get(), &info, sizeof(info)) != sizeof(info)) continue;
+      const char* const name = ::sigabbrev_np(static_cast<int>(info.ssi_signo));
+      std::cerr << "tarn serve: rank " + std::to_string(rank) + ": SIG" + (name != nullptr ? name : "?") +
+                       " ends nothing: the application of this job uses the store, which ends when all its ranks have closed it\n";
+    }
+  });
+}
+
+IgnoredSignals::~IgnoredSignals() {
+  if (!thread_.joinable()) return;
+  const std::uint64_t one = 1;
+  [[maybe_unused]] const auto written = ::write(end_.get(), &one, sizeof(one));
+  thread_.join();
 }
 
 }  // namespace tarn::tools

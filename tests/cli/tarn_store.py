@@ -44,9 +44,22 @@ def run(*args, input=None, endpoint=None, prefix=(), timeout=DEADLINE_S, cwd=Non
     return subprocess.run(command, input=input, capture_output=True, timeout=timeout, env=full, cwd=cwd)
 
 
+# What starts a job; `mpiexec.mpich` where Tarn is built with MPICH.
+MPIEXEC = os.environ.get("TARN_MPIEXEC", "mpirun --oversubscribe").split()
+
+
+def launch(*programs):
+    """The command that starts programs, (ranks, command), as one job."""
+    line = []
+    for ranks, command in programs:
+        line += [":"] if line else MPIEXEC
+        line += ["-n", str(ranks), *map(str, command)]
+    return line
+
+
 def mpirun(ranks, *args, timeout=DEADLINE_S, cwd=None, env=None):
     """Runs `tarn ARGS` on ranks, to its end."""
-    command = ["mpirun", "--oversubscribe", "-n", str(ranks), TARN, *map(str, args)]
+    command = launch((ranks, [TARN, *args]))
     return subprocess.run(command, capture_output=True, timeout=timeout, env=env or environment(), cwd=cwd)
 
 
@@ -80,8 +93,8 @@ class Store:
         self.ready.unlink(missing_ok=True)  # of a store that was killed
         self.out, self.err = self.work / "serve.out", self.work / "serve.err"
         directories = [option for name in dirs for option in ("--dir", str(self.work / name))]
-        command = ["mpirun", "--oversubscribe", "-n", str(ranks), TARN, "serve", *directories]
-        command += ["--endpoint-file", str(self.endpoint), "--ready-file", str(self.ready), *map(str, options)]
+        files = ["--endpoint-file", self.endpoint, "--ready-file", self.ready]
+        command = launch((ranks, [TARN, "serve", *directories, *files, *options]))
         with open(self.out, "wb") as out, open(self.err, "wb") as err:
             self.process = subprocess.Popen(command, stdout=out, stderr=err, env=environment(), start_new_session=True)
 

@@ -13,16 +13,11 @@ namespace {
 
 /// The store's insides, for what has no public call yet.
 std::unique_ptr<Store::Impl> open_impl(const StoreOptions& options) {
-  Store::Impl::Comms comms;
-  comms.peers = mpi::Comm::duplicate(MPI_COMM_WORLD).value();
-  comms.application = mpi::Comm::duplicate(MPI_COMM_WORLD).value();
-  comms.jobs = mpi::Comm::duplicate(MPI_COMM_WORLD).value();
   int level = 0;
   MPI_Query_thread(&level);
-  auto impl = std::make_unique<Store::Impl>(std::move(comms), options,
-                                            level == MPI_THREAD_MULTIPLE ? mpi::ThreadLevel::any : mpi::ThreadLevel::one_at_a_time);
-  REQUIRE(failure(impl->open()) == "");
-  return impl;
+  auto impl = Store::Impl::open(MPI_COMM_WORLD, options, level == MPI_THREAD_MULTIPLE ? mpi::ThreadLevel::any : mpi::ThreadLevel::one_at_a_time);
+  REQUIRE(failure(impl) == "");
+  return std::move(*impl);
 }
 
 struct Stored {

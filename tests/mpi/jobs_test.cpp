@@ -17,13 +17,9 @@ using namespace tarn::tests;
 namespace {
 
 std::unique_ptr<Store::Impl> open_impl(const StoreOptions& options, bool service_thread) {
-  Store::Impl::Comms comms;
-  comms.peers = mpi::Comm::duplicate(MPI_COMM_WORLD).value();
-  comms.application = mpi::Comm::duplicate(MPI_COMM_WORLD).value();
-  comms.jobs = mpi::Comm::duplicate(MPI_COMM_WORLD).value();
-  auto impl = std::make_unique<Store::Impl>(std::move(comms), options, service_thread ? mpi::ThreadLevel::any : mpi::ThreadLevel::one_at_a_time);
-  REQUIRE(failure(impl->open()) == "");
-  return impl;
+  auto impl = Store::Impl::open(MPI_COMM_WORLD, options, service_thread ? mpi::ThreadLevel::any : mpi::ThreadLevel::one_at_a_time);
+  REQUIRE(failure(impl) == "");
+  return std::move(*impl);
 }
 
 base::Json spec_of(const std::string& input, const std::string& output) {

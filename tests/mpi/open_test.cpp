@@ -165,6 +165,7 @@ TEST_CASE("open: no directory anywhere, options that differ, disks of two stores
   if (world_size() == 1) return;
 
   options = test_options(directory);
+  options.sidecar.enabled = true;
   if (world_rank() == world_size() - 1) options.sidecar.anonymous = true;
   check_agreed(open(MPI_COMM_WORLD, options), ErrorCode::invalid, -1, "sidecar.anonymous");
 

@@ -7,9 +7,7 @@ set -euo pipefail
 
 ranks=${1:?usage: mpi_run.sh RANKS PROGRAM [ARGUMENT...]}
 shift
-# shellcheck source=tests/support/environment.sh
-. "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
-
+support=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 directory=$(mktemp -d "${TARN_TEST_TMPDIR:-/tmp}/tarn-mpi-XXXXXX")
 trap 'rm -rf "$directory"' EXIT
-timeout --kill-after=10 "${TARN_TEST_TIMEOUT:-300}" mpirun --oversubscribe -n "$ranks" "${@//\{dir\}/$directory}"
+timeout --kill-after=10 "${TARN_TEST_TIMEOUT:-300}" "$support/mpiexec.sh" -n "$ranks" "${@//\{dir\}/$directory}"
