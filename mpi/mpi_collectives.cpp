@@ -75,7 +75,7 @@ Error MpiCollectives::give_up(Error why) noexcept {
 Result<void> MpiCollectives::wait(Event& done) {
   if (presence_ == nullptr) return engine_.wait(done, kNoDeadline) ? Result<void>() : Result<void>(fail(stopped()));
   Presence::Wait wait(*presence_);
-  while (!engine_.wait(done, wait.next_look())) {
+  while (!engine_.wait(done, patient_ ? Presence::Wait(*presence_).next_look() : wait.next_look())) {
     if (engine_.stopped()) return fail(stopped());
     if (auto all_there = patient_ ? presence_->look_patiently() : wait.look(); !all_there) {
       lost_ = all_there.error();

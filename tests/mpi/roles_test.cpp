@@ -2,8 +2,9 @@
 // tests/cli/mpmd_test.py.
 #include <algorithm>
 #include <array>
-#include <functional>
-#include <optional>
+#include <chrono>
+#include <ctime>
+#include <thread>
 
 #include "mpi/common_options.hpp"
 #include "mpi/mpi_test.hpp"
@@ -194,6 +195,28 @@ TEST_CASE("roles: a dsort that the application's ranks disagree on, or that is w
     REQUIRE(failure(store.flush()) == "");
   }
   REQUIRE(failure(store.close()) == "");
+}
+
+TEST_CASE("roles: a service rank that follows for long takes no core, and finds nobody lost", "[roles]") {
+  if (world_size() < 2) return;
+  const bool service = world_rank() == 0;
+  SharedDirectory directory;
+  auto options = options_as(directory, service);
+  options.request_timeout = std::chrono::milliseconds(1500);  // a wait looks around at every quarter of it
+  Store store = open_store(options);
+  const auto start = std::chrono::steady_clock::now();
+  const auto cpu_seconds = [] {
+    timespec time{};
+    ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+    return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) / 1e9;
+  };
+  const double cpu = cpu_seconds();
+  if (!service)  // silent for longer than the limit
+    while (std::chrono::steady_clock::now() - start < std::chrono::milliseconds(2000)) std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  REQUIRE(failure(store.close()) == "");
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  CHECK(seconds > 1.9);
+  if (service) CHECK(cpu_seconds() - cpu < 0.3 * seconds);
 }
 
 TEST_CASE("roles: no directory on any rank is refused, beside service ranks too", "[roles]") {
