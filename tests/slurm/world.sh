@@ -39,7 +39,8 @@ refusal=$(unshare "${spaces[@]}" --net sh -c 'mount -t tmpfs probe /run && mkdir
   skip "namespaces, a bridge and tmpfs, and this machine refuses: ${refusal:-unshare failed without a word}"
 
 # setpriv: the world ends with this script, whatever ends it. (A signal to `unshare --fork` itself would do nothing.)
-setpriv --pdeathsig KILL unshare "${spaces[@]}" --net "$here/world_init.sh" "$nodes" "$@" <&0 &
+# env: what a script puts into the background ignores ^C, and what it starts would as well.
+setpriv --pdeathsig KILL env --default-signal=INT,QUIT unshare "${spaces[@]}" --net "$here/world_init.sh" "$nodes" "$@" <&0 &
 world=$!
 # shellcheck disable=SC2317  # called by the traps
 stop() {

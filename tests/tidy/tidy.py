@@ -146,7 +146,7 @@ def check_script(name, lines):
 def check_tools(files):
     """What clang-format and shellcheck say; a missing tool is named, not counted as a fault."""
     sources = [name for name in files if Path(name).suffix in CPP]
-    shell = [name for name in files if name.endswith(".sh") or name == ".ci/run"]
+    shell = [name for name in files if name.endswith((".sh", ".sbatch")) or name == ".ci/run"]
     for tool, arguments, names in (
         ("clang-format-14", ["--dry-run", "-Werror", "--ferror-limit=1"], sources),
         ("shellcheck", ["-x", "--severity=style", "--format=gcc"], shell),

@@ -1,0 +1,30 @@
+#!/bin/bash
+# slurm/embedded.sbatch on a real cluster, with srun and with mpirun, at odd numbers of ranks: the store in the application's ranks.
+#   embedded_test.sh BUILD_DIR
+set -euo pipefail
+# shellcheck source=tests/slurm/jobs.sh
+. "$(dirname "${BASH_SOURCE[0]}")/jobs.sh"
+script=$root/slurm/embedded.sbatch
+simulation=$build/examples/simulation
+
+# The simulation compares each checkpoint that it reads with what it must be.
+LAUNCH=srun submit 0 "dsort: 250 samples" -N 3 -n 5 "$script" "$simulation" "{dir}"
+LAUNCH=mpirun submit 0 "dsort: 250 samples" -N 3 -n 5 "$script" "$simulation" "{dir}"
+settle
+LAUNCH=srun submit 0 "dsort: 50 samples" -N 1 -n 1 "$script" "$simulation" "{dir}"
+# An application that fails, arguments with spaces, a launcher that does not exist.
+LAUNCH=srun submit 7 "<a b><c>" -N 2 -n 3 "$script" bash -c 'printf "<%s>" "$@"; exit 7' bash "a b" c
+LAUNCH=mpirun submit 7 "<a b><c>" -N 2 -n 3 "$script" bash -c 'printf "<%s>" "$@"; exit 7' bash "a b" c
+LAUNCH=mpiexec submit 64 "LAUNCH is srun or mpirun" -N 1 -n 1 "$script" "$simulation"
+settle
+expect_nothing_left
+
+# What is kept is where the ranks ran: the disks of three nodes, one of each rank.
+KEEP=yes submit 0 "dsort: 250 samples" -N 3 -n 5 "$script" "$simulation" "{dir}"
+settle
+disks=()
+for node in $TARN_NODES; do
+  mapfile -t -O ${#disks[@]} disks < <("$here/on_node.sh" "$node" "find /run/scratch -name 'rank-*' -printf '$node/%f\n'; rm -rf /run/scratch/*-tarn-*")
+done
+[[ ${#disks[@]} -eq 5 && $(printf '%s\n' "${disks[@]%/*}" | sort -u | wc -l) -eq 3 ]] || fail "not five disks on three nodes: ${disks[*]}"
+expect_nothing_left

@@ -1,0 +1,70 @@
+# jobs.sh - for tests of batch scripts on a real cluster; to be sourced, by bash, first thing in a test SCRIPT_test.sh BUILD_DIR.
+# Outside of a cluster it makes one and runs the test in it. Jobs must end with the right code, say what they should, and
+# leave nothing: no job, no process, no file.
+# shellcheck shell=bash
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+root=$(cd "$here/../.." && pwd)
+build=$(cd "${1:?the build directory is the first argument}" && pwd)
+if [[ -z ${TARN_WORLD:-} ]]; then
+  # shellcheck source=tests/support/environment.sh
+  . "$root/tests/support/environment.sh"
+  exec "$here/world.sh" -n 4 "$here/cluster.sh" "$here/$(basename "$0")" "$build"
+fi
+
+export TARN=$build/bin/tarn
+cd "$HOME" || exit 1
+
+fail() {
+  echo "FAILED: $*" >&2
+  exit 1
+}
+
+# submit CODE TEXT OPTION... : a job that is to end with that code and to say that text. The last words are sbatch's.
+jobs=()
+submit() {
+  local code=$1 text=$2 id
+  shift 2
+  id=$(sbatch --parsable --output=%j.out "$@") || fail "sbatch $*"
+  jobs+=("$id|$code|$text|$*")
+}
+
+job_field() { scontrol show job "$1" | sed -n "s/.* $2=\([^ ]*\).*/\1/p" | head -n 1; }
+
+# All jobs that were submitted have ended as they should.
+settle() {
+  local job id code text what deadline=$((SECONDS + 120)) bad=0
+  for job in "${jobs[@]}"; do
+    IFS='|' read -r id code text what <<<"$job"
+    until [[ -z $(squeue -h -j "$id" -o %i) ]]; do
+      if ((SECONDS >= deadline)); then
+        cat "$id.out"
+        squeue
+        fail "job $id has not ended within 120 s: $what"
+      fi
+      sleep 0.1
+    done
+    if [[ $(job_field "$id" ExitCode) != "$code:0" ]] || ! grep -qF -- "$text" "$id.out"; then
+      echo "--- job $id: exit code $(job_field "$id" ExitCode) instead of $code:0, or did not say '$text': $what"
+      cat "$id.out"
+      bad=1
+    else
+      echo "job $id: exit code $code, $(job_field "$id" RunTime), $SECONDS s: ${what/$root\//}"
+    fi
+  done
+  jobs=()
+  [[ $bad -eq 0 ]] || fail "see above"
+}
+
+# Nothing is left of the jobs on the head node or on any other.
+expect_nothing_left() {
+  local node left
+  left=$(squeue -h)
+  [[ -z $left ]] || fail "jobs in the queue: $left"
+  left=$(find "$HOME" -mindepth 1 -maxdepth 1 ! -name '*.out')
+  [[ -z $left ]] || fail "left in the directory of the jobs: $left"
+  for node in $TARN_NODES; do
+    left=$("$here/on_node.sh" "$node" "find /run/scratch -mindepth 1 -name '*-tarn-*'; ps -eo comm= | grep -xE 'tarn|simulation|mpmd.*|orted|mpirun|slurmstepd' || true")
+    [[ -z $left ]] || fail "left on $node: $left"
+  done
+}
