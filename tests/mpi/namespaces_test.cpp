@@ -94,12 +94,12 @@ TEST_CASE("Nodes of their own: an object of another node comes over the network,
   const auto stats = store.stats();
   REQUIRE(failure(stats) == "");
   REQUIRE(stats->nodes == expected_nodes());
-  if (store.rank() == 0) REQUIRE(failure(store.create_bucket("b")) == "");
+  if (store.rank() == 0) REQUIRE(failure(store.create_bucket("objects")) == "");
   meet(store);
 
   // Each rank puts an object on its own disk; then, in turn, it reads all of them.
-  const auto mine = key_on(store, "b", "object", store.rank());
-  REQUIRE(failure(store.put({"b", mine}, test_bytes(kSize, static_cast<std::uint64_t>(store.rank())))) == "");
+  const auto mine = key_on(store, "objects", "object", store.rank());
+  REQUIRE(failure(store.put({"objects", mine}, test_bytes(kSize, static_cast<std::uint64_t>(store.rank())))) == "");
   std::vector<int> leaders(static_cast<std::size_t>(world_size()));
   MPI_Allgather(&node.leader, 1, MPI_INT, leaders.data(), 1, MPI_INT, MPI_COMM_WORLD);
   for (int reader = 0; reader < world_size(); ++reader) {
@@ -107,7 +107,7 @@ TEST_CASE("Nodes of their own: an object of another node comes over the network,
     if (reader != store.rank()) continue;
     for (int owner = 0; owner < world_size(); ++owner) {
       const auto before = received_bytes();
-      const auto read = store.get({"b", key_on(store, "b", "object", owner)});
+      const auto read = store.get({"objects", key_on(store, "objects", "object", owner)});
       const auto received = received_bytes() - before;
       REQUIRE(failure(read) == "");
       CHECK(*read == test_bytes(kSize, static_cast<std::uint64_t>(owner)));
