@@ -16,6 +16,7 @@ LAUNCH=srun submit 0 "dsort: 50 samples" -N 1 -n 1 "$script" "$simulation" "{dir
 LAUNCH=srun submit 7 "<a b><c>" -N 2 -n 3 "$script" bash -c 'printf "<%s>" "$@"; exit 7' bash "a b" c
 LAUNCH=mpirun submit 7 "<a b><c>" -N 2 -n 3 "$script" bash -c 'printf "<%s>" "$@"; exit 7' bash "a b" c
 # One rank that fails ends the others; Slurm counts the SIGTERM that they get.
+# shellcheck disable=SC2016  # the ranks' variables
 one_fails='[[ ${OMPI_COMM_WORLD_RANK:-$SLURM_PROCID} -ne 1 ]] || exit 7; sleep 1000'
 LAUNCH=srun submit 143 "task 1: Exited with exit code 7" -N 2 -n 3 "$script" bash -c "$one_fails"
 LAUNCH=mpirun submit 7 "" -N 2 -n 3 "$script" bash -c "$one_fails"
