@@ -13,7 +13,7 @@ declare -A packages=(
     liblmdb-dev libxxhash-dev libarchive-dev libpugixml-dev libssl-dev libexpected-dev
     libspdlog-dev prometheus-cpp-dev"
   [test]="catch2 git curl python3 tar attr jq xz-utils zstd xxhash libarchive-tools hdf5-tools clang-format-14 shellcheck
-    slurmctld slurmd slurm-client slurm-wlm-basic-plugins munge libpmix-dev iproute2"
+    slurmctld slurmd slurm-client slurm-wlm-basic-plugins munge libpmix-dev iproute2 procps"
   [demo]="curl jq"
   [bench]="libbenchmark-dev wrk nginx-light"
   [lint]="clang-14 clang-tidy-14"

@@ -9,7 +9,6 @@ simulation=$build/examples/mpmd_simulation
 
 # The simulation compares each checkpoint that it reads with what it must be. Two storage ranks, then one for each node.
 LAUNCH=srun STORAGE=2 submit 0 "step 30: total" -N 3 -n 7 "$script" "$simulation"
-settle
 LAUNCH=mpirun STORAGE=2 submit 0 "step 30: total" -N 3 -n 7 "$script" "$simulation"
 settle
 LAUNCH=srun submit 0 "step 30: total" -N 1 -n 2 "$script" "$simulation"
@@ -19,7 +18,6 @@ expect_nothing_left
 
 # Storage ranks are on different nodes: what is kept is on three.
 KEEP=yes LAUNCH=srun submit 0 "checkpoints of 2 ranks" -N 3 -n 5 "$script" "$simulation"
-settle
 KEEP=yes LAUNCH=mpirun submit 0 "checkpoints of 2 ranks" -N 3 -n 5 "$script" "$simulation"
 settle
 disks=()

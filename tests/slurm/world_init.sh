@@ -52,6 +52,7 @@ for ((i = 1; i <= count; ++i)); do
 done
 exec {up}>&-
 
+unset "${!SLURM_@}" "${!SBATCH_@}" "${!PMI_@}" "${!PMIX_@}"  # of a job that all this may run in
 export TARN_WORLD=/run/tarn TARN_NODES="${names[*]}" TMPDIR=/run/scratch HOME=/run/tarn/home
 # The nodes' network is the only one; orted's and the ranks' messages both go over it.
 export OMPI_MCA_oob_tcp_if_include=$network.0/24 OMPI_MCA_btl_tcp_if_include=$network.0/24
