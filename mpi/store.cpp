@@ -124,6 +124,14 @@ Result<void> Store::remove(const ObjectName& name) {
 Result<RankId> Store::owner(const ObjectName& name) const {
   return guarded(impl_.get(), [&] { return impl_->store().owner(name); });
 }
+std::vector<StoreDisk> Store::placement() const {
+  std::vector<StoreDisk> disks;
+  if (!impl_ || impl_->closed()) return disks;
+  const auto map = impl_->store().map();
+  for (const auto& disk : map->disks)
+    disks.push_back({disk.id.to_string(), disk.rank, map->ranks[static_cast<std::size_t>(disk.rank)].node, disk.directory, disk.weight});
+  return disks;
+}
 Result<DsortReport> Store::dsort(const DsortSpec& spec, const DsortProgressFn& progress) {
   return guarded(impl_.get(), [&] { return impl_->dsort(spec, progress); });
 }

@@ -49,6 +49,15 @@ struct StoreStats {
   std::vector<PerRank> per_rank;
 };
 
+/// A disk of the store, as placement sees it.
+struct StoreDisk {
+  std::string id;  ///< a UUID
+  RankId rank = 0;
+  std::string node;
+  std::string directory;     ///< as seen on that node
+  std::uint64_t weight = 0;  ///< bytes: its share of the objects is weight / sum of all
+};
+
 /// What Store::rebalance and Store::repair did, on this rank so far, or on all.
 struct RebalanceReport {
   std::uint64_t objects = 0;         ///< looked at; one with several copies counts with each
@@ -126,6 +135,8 @@ class Store {
   [[nodiscard]] Result<ListPage> list(std::string_view bucket, const ListOptions& options = {});
   /// @errors not_found, bucket_not_found. An object that a reader has open stays readable for it.
   [[nodiscard]] Result<void> remove(const ObjectName& name);
+  /// The disks of the store, in the order of their ids. Computed at open(); no cost.
+  [[nodiscard]] std::vector<StoreDisk> placement() const;
   /// The rank whose disks hold (or would hold) this object, or its first copy. @cost computed; a question to the rank of its home where
   /// the bucket's placement is not hash, or PutOptions::placement has been used. @errors bucket_not_found is none; rank_lost, timeout.
   [[nodiscard]] Result<RankId> owner(const ObjectName& name) const;

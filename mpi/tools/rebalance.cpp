@@ -58,15 +58,15 @@ Result<int> run(const std::string& command, const Arguments& arguments) {
   }
   StoreOptions store_options;
   store_options.directories = directories;
-  return run_in_job(command, store_options, [&](Store& store) -> Result<int> {
+  return run_in_job(command, store_options, [&](Store& store, const Crew& crew) -> Result<int> {
     std::optional<Progress> progress;
-    if (store.rank() == 0) progress.emplace(command, 0, Progress::Unit::steps);
+    if (crew.first) progress.emplace(command, 0, Progress::Unit::steps);
     auto report = store.rebalance(options, [&](const RebalanceReport& now) {
       if (progress) progress->set(command, now.objects, 0);
     });
     progress.reset();
     if (!report) return fail(std::move(report).error());
-    if (store.rank() == 0) print_report(command, mpi::rebalance_report_to_json(*report), json);
+    if (crew.first) print_report(command, mpi::rebalance_report_to_json(*report), json);
     return 0;
   });
 }

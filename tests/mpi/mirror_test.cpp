@@ -243,6 +243,58 @@ TEST_CASE("mirror: a disk that was away and comes back with old versions shows n
   }
 }
 
+TEST_CASE("dsort: mirrored and placed inputs count once, and a mirrored output gets its copies", "[mirror][dsort]") {
+  SharedDirectory directory;
+  Store store = open_store(test_options(directory));
+  if (world_rank() == 0) {
+    REQUIRE(failure(store.create_bucket("safe", {Durability::none, copies(), {}, {}})) == "");
+    REQUIRE(failure(store.create_bucket("near", {Durability::none, 1, {PlacementPolicy::Kind::local, -1}, {}})) == "");
+  }
+  meet(store);
+  std::vector<std::string> names;
+  for (int i = 0; i < 40; ++i)
+    for (const char* ending : {".bin", ".cls"}) names.push_back("s" + std::to_string(i) + ending);
+  for (std::size_t i = static_cast<std::size_t>(world_rank()); i < names.size(); i += static_cast<std::size_t>(world_size()))
+    for (const char* bucket : {"safe", "near"}) REQUIRE(failure(store.put({bucket, names[i]}, test_bytes(1000 + 10 * i, i))) == "");
+  meet(store);
+  std::vector<std::vector<std::byte>> shards[2];
+  for (const bool listed : {false, true}) {
+    for (const char* bucket : {"safe", "near"}) {
+      INFO(bucket << (listed ? ", by name" : ", all"));
+      DsortSpec spec;
+      spec.input.bucket = bucket;
+      if (listed) spec.input.names = names;
+      spec.output_bucket = "safe";
+      spec.output_template = std::string(bucket) + (listed ? "-listed" : "-all") + "-%03d.tar";
+      spec.shard_samples = 9;
+      spec.order = DsortOrder::shuffle;
+      spec.seed = 5;
+      const std::uint64_t before = count_copies(store);
+      const auto report = store.dsort(spec);
+      REQUIRE(failure(report) == "");
+      CHECK(report->samples == 40);
+      CHECK(report->duplicate_samples == 0);
+      CHECK(report->shards == 5);
+      CHECK(count_copies(store) == before + 5 * copies());
+      for (int i = 0; i < 5; ++i) {
+        const auto shard = store.get({"safe", std::string(bucket) + (listed ? "-listed" : "-all") + "-00" + std::to_string(i) + ".tar"});
+        REQUIRE(failure(shard) == "");
+        shards[listed].push_back(*shard);
+      }
+    }
+    CHECK(std::equal(shards[listed].begin(), shards[listed].begin() + 5, shards[listed].begin() + 5));  // whatever the bucket
+  }
+  CHECK((shards[0] == shards[1]));
+  DsortSpec missing;
+  missing.input = {"near", "", "", {"s1.bin", "never.bin"}};
+  missing.output_bucket = "safe";
+  missing.output_template = "missing-%03d.tar";
+  missing.shard_samples = 9;
+  CHECK(code_of(store.dsort(missing)) == "not_found");
+  meet(store);
+  REQUIRE(failure(store.close()) == "");
+}
+
 TEST_CASE("mirror: properties that cannot be met are refused with the reason", "[mirror]") {
   SharedDirectory directory;
   Store store = open_store(test_options(directory));

@@ -1,5 +1,6 @@
 // Objects that are put on a certain rank: placement local, rank=N, of one put, and by tag.
 #include <algorithm>
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -7,6 +8,7 @@
 
 using namespace tarn;
 using namespace tarn::tests;
+namespace fs = std::filesystem;
 
 namespace {
 
@@ -80,6 +82,12 @@ TEST_CASE("placement rank=N: all on that rank, also after the disks have other r
     CHECK(refused.error().code == ErrorCode::invalid);
     CHECK_THAT(refused.error().message, Catch::Contains("rank=" + std::to_string(world_size())) && Catch::Contains("does not exist"));
     CHECK(code_of(store.create_bucket("two", {Durability::none, 2, kLocal, {}})) == "unsupported");
+    const auto disks = store.placement();
+    REQUIRE(disks.size() == static_cast<std::size_t>(world_size()));
+    for (const auto& disk : disks) {
+      CHECK(disk.directory == fs::canonical(directory.path() + "/disk-" + std::to_string(disk.rank)).string());
+      CHECK(disk.weight > 0);
+    }
     meet(store);
     REQUIRE(failure(store.close()) == "");
   }
