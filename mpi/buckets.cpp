@@ -143,7 +143,7 @@ Result<void> Buckets::scatter_everywhere(const std::string& name) {
     if (at == known_.end()) return fail(no_bucket(name));
     bucket = at->second;
   }
-  if (bucket.options.scattered) return {};
+  // Also when it is known here: whoever asks does not know.
   bucket.options.scattered = true;
   return guarded("changing a bucket", [&] { return everywhere(Step::update, bucket); });
 }

@@ -1,7 +1,6 @@
 #include "mpi/copies.hpp"
 
 #include <algorithm>
-#include <optional>
 #include <set>
 #include <tuple>
 #include <utility>
@@ -55,12 +54,12 @@ std::vector<RankId> Copies::ranks_in_order(const ObjectName& name) const {
   return ranks;
 }
 
-Result<std::vector<Home>> Copies::readable(const ObjectName& name, unsigned mirror) {
+Result<std::vector<Home>> Copies::readable(const ObjectName& name, unsigned mirror, Ask ask) {
   std::vector<Home> homes;
   if (layout_.settled()) {
     homes = holders(name, mirror);
   } else {
-    TARN_TRY(const auto found, newest(name, mirror));
+    TARN_TRY(const auto found, newest(name, mirror, ask));
     for (const auto& copy : found) homes.push_back(copy.home);
   }
   sort_by_distance(homes);
@@ -94,31 +93,28 @@ Result<std::vector<FoundCopy>> Copies::survey(const std::vector<RankId>& ranks, 
     else if (outcome)
       outcome = fail(here.error());
   }
-  if (all.empty() && !outcome) return fail(outcome.error());
+  if (!outcome) return fail(outcome.error());  // what it has may be the newest
   return all;
 }
 
-Result<std::vector<FoundCopy>> Copies::newest(const ObjectName& name, unsigned mirror) {
-  std::vector<RankId> rest = layout_.stale() ? storage_ranks_ : ranks_in_order(name);
+Result<std::vector<FoundCopy>> Copies::newest(const ObjectName& name, unsigned mirror, Ask ask) {
+  const bool all = layout_.stale() || ask == Ask::all;
+  std::vector<RankId> rest = all ? storage_ranks_ : ranks_in_order(name);
   std::vector<RankId> asked;
-  if (layout_.stale()) {
+  if (all) {
     asked.swap(rest);
   } else {
     for (const Home home : holders(name, mirror))
       if (std::erase(rest, home.rank) > 0) asked.push_back(home.rank);
   }
-  std::optional<Error> silent;
   for (std::size_t step = 1; !asked.empty(); step *= 2) {
-    auto found = survey(asked, name);
-    if (found && !found->empty()) return only_newest(std::move(*found));
-    if (!found && found.error().code == ErrorCode::bucket_not_found) return fail(found.error());
-    if (!found) silent = found.error();
+    TARN_TRY(auto found, survey(asked, name));
+    if (!found.empty()) return only_newest(std::move(found));
     const std::size_t next = std::min(step, rest.size());
     asked.assign(rest.begin(), rest.begin() + static_cast<std::ptrdiff_t>(next));
     rest.erase(rest.begin(), rest.begin() + static_cast<std::ptrdiff_t>(next));
   }
-  if (silent) return fail(std::move(*silent));
-  if (!layout_.stale()) {  // a rebalance may have taken it from one that was asked later to one that was asked before
+  if (!all) {  // a rebalance may have taken it from one that was asked later to one that was asked before
     std::vector<RankId> again;
     for (const Home home : holders(name, mirror)) again.push_back(home.rank);
     TARN_TRY(auto found, survey(again, name));

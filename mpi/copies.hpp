@@ -28,6 +28,11 @@ struct FoundCopy {
 
 class Copies {
  public:
+  /// In a store that is not settled: whether a version that a holder has can be older than one elsewhere.
+  enum class Ask : bool {
+    in_order,  ///< no: who writes, writes to the holders
+    all,       ///< yes: objects are placed
+  };
   /// @param local  null: this rank has no disks. All live as long as this does.
   Copies(std::shared_ptr<const placement::StoreMap> map, RankId rank, object::LocalStore* local, Homes& homes, const Layout& layout);
 
@@ -41,10 +46,10 @@ class Copies {
   [[nodiscard]] std::vector<Home> holders(const ObjectName& name, unsigned mirror) const;
   /// Where to read it, the nearest first: all of one version, or, in a settled store, its holders without a question.
   /// @errors not_found; rank_lost, timeout: a rank that may have it does not answer.
-  [[nodiscard]] Result<std::vector<Home>> readable(const ObjectName& name, unsigned mirror);
+  [[nodiscard]] Result<std::vector<Home>> readable(const ObjectName& name, unsigned mirror, Ask ask);
   /// The newest version and all that have it, as above. @errors as readable().
-  [[nodiscard]] Result<std::vector<FoundCopy>> newest(const ObjectName& name, unsigned mirror);
-  /// Every copy of any version on these ranks. A rank that does not answer is an error only if no other has one.
+  [[nodiscard]] Result<std::vector<FoundCopy>> newest(const ObjectName& name, unsigned mirror, Ask ask);
+  /// Every copy of any version on these ranks. @errors rank_lost, timeout: one of them does not answer.
   [[nodiscard]] Result<std::vector<FoundCopy>> survey(const std::vector<RankId>& ranks, const ObjectName& name);
 
  private:

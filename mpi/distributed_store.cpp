@@ -73,7 +73,7 @@ Result<BucketOptions> DistributedStore::check(const ObjectName& name) const {
 
 Result<std::vector<Home>> DistributedStore::readable(const ObjectName& name, const BucketOptions& bucket) {
   if (uses_pointers(bucket) && parts_.copies.layout().settled()) return parts_.placed.readable(name);
-  return parts_.copies.readable(name, bucket.mirror);
+  return parts_.copies.readable(name, bucket.mirror, uses_pointers(bucket) ? Copies::Ask::all : Copies::Ask::in_order);
 }
 
 Result<RankId> DistributedStore::owner(const ObjectName& name) {
@@ -102,11 +102,11 @@ template <class At>
 auto DistributedStore::from_copies(const ObjectName& name, const BucketOptions& bucket, At at) -> std::invoke_result_t<At, Home> {
   if (is_plain(bucket)) return at(parts_.copies.home(name));
   for (int attempt = 1;; ++attempt) {
-    const bool settled = parts_.copies.layout().settled();
+    const bool stays = parts_.copies.layout().settled() && !uses_pointers(bucket);
     TARN_TRY(const auto homes, readable(name, bucket));
     auto got = try_copies(name, homes, at);
-    // It was somewhere, and a rebalance has moved it since: then it is somewhere else.
-    if (got || settled || got.error().code != ErrorCode::not_found || attempt == kMovedAttempts) return got;
+    // It was somewhere, and a rebalance or another put has moved it since: then it is somewhere else.
+    if (got || stays || got.error().code != ErrorCode::not_found || attempt == kMovedAttempts) return got;
   }
 }
 
@@ -221,9 +221,8 @@ Result<void> DistributedStore::remove(const ObjectName& name, const std::optiona
 /// Every copy of any version that may ever be read again. @errors not_found: there is none.
 Result<std::vector<FoundCopy>> DistributedStore::find_copies(const ObjectName& name, const BucketOptions& bucket) {
   std::vector<RankId> ranks;
-  if (parts_.copies.layout().settled() && uses_pointers(bucket)) {
-    TARN_TRY(ranks, parts_.placed.ranks(name));
-  } else if (parts_.copies.layout().settled()) {
+  // A put of a placed object that was interrupted may have left an older version anywhere.
+  if (parts_.copies.layout().settled() && !uses_pointers(bucket)) {
     for (const Home home : parts_.copies.holders(name, bucket.mirror))
       if (std::find(ranks.begin(), ranks.end(), home.rank) == ranks.end()) ranks.push_back(home.rank);
   } else {
@@ -261,7 +260,7 @@ Result<void> DistributedStore::remove_found(const ObjectName& name, const Bucket
       busy |= held;
       if (!done && outcome && (!held || Clock::now() >= deadline)) outcome = fail(done.error());
     }
-    if (!outcome || (!busy && parts_.copies.layout().settled())) return outcome;
+    if (!outcome) return outcome;
     if (busy) std::this_thread::sleep_for(kHeldPause);
     auto left = find_copies(name, bucket);
     if (!left && left.error().code == ErrorCode::not_found) return {};

@@ -49,7 +49,10 @@ Result<void> run_steps(DsortJob& job) {
   if (job.report.samples == 0) job.report.warnings.emplace_back("the input has no samples: nothing was written");
   if (job.spec.dry_run || job.report.samples == 0) return {};
   TARN_CHECK(assemble_and_publish(job, plan, inputs.sources));
-  return job.context.make_copies ? job.context.make_copies(job.collectives(), job.output_bucket) : Result<void>();
+  const auto copied = job.context.make_copies ? job.context.make_copies(job.collectives(), job.output_bucket) : Result<void>();
+  // The shards are there, whole; the same on all ranks.
+  if (!copied) job.report.warnings.push_back("the output has fewer copies than its bucket keeps (" + copied.error().message + "); run repair");
+  return {};
 }
 
 /// Everything up to the shards' names; the bucket that it may have made is left to the caller. @return whether rank 0 made one.

@@ -75,13 +75,16 @@ void Jobs::add_to(PeerService& service) {
   });
 }
 
-Result<void> Jobs::start_thread(bool count_copies) {
-  if (count_copies) {
-    auto job = std::make_shared<Job>();
-    job->id = "count";
-    job->work = CountCopies{};
-    queue_.push_back(std::move(job));
-  }
+void Jobs::count_copies() {
+  auto job = std::make_shared<Job>();
+  job->id = "count";
+  job->work = CountCopies{};
+  const std::lock_guard lock(mutex_);
+  queue_.push_back(std::move(job));
+  changed_.notify_all();
+}
+
+Result<void> Jobs::start_thread() {
   try {
     thread_ = std::thread([this] { run(); });
   } catch (const std::system_error& error) {
@@ -177,6 +180,9 @@ Result<void> Jobs::abort_here(std::string_view id) {
   const auto at = jobs_.find(id);
   if (at == jobs_.end()) return fail(no_job(id));
   at->second->abort.store(true);
+  // Each rank looks at its own flag. Those that do not hear of it in time stop with the others at the end of a step.
+  if (dsort_.collectives.rank() == 0)
+    for (RankId peer = 1; peer < dsort_.collectives.size(); ++peer) (void)caller_.start(peer, Op::sort_abort, text_message(id));
   return {};
 }
 

@@ -41,8 +41,9 @@ class Jobs {
   ~Jobs() { stop(); }
 
   void add_to(PeerService& service);
-  /// @param count_copies  first of all; the same on every rank.
-  [[nodiscard]] Result<void> start_thread(bool count_copies);
+  [[nodiscard]] Result<void> start_thread();
+  /// Has the objects counted that lack a copy. On every rank, before the first start().
+  void count_copies();
 
   /// @return "srt-1", ... @errors invalid, unsupported: what the specification says wrong; rank_lost, timeout.
   [[nodiscard]] Result<std::string> start(const base::Json& spec);

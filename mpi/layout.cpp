@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -74,10 +75,18 @@ Result<void> Layout::find_out(Collectives& collectives, object::LocalStore* loca
   const bool fresh = newest == 0;  // all are new: nothing can lie in a wrong place
   const bool same = every([&](const DiskLayout& disk) { return disk.epoch == newest && disk.disks == disks; });
   const bool same_places = every([&](const DiskLayout& disk) { return disk.places == places; });
+  // Two sets of disks that were used apart: neither knows what the other has written since.
+  std::optional<std::uint64_t> of_newest;
+  apart_ = false;
+  for (const auto& disk : all) {
+    if (disk.epoch != newest || fresh) continue;
+    apart_ |= of_newest && *of_newest != disk.disks;
+    of_newest = disk.disks;
+  }
   layout_ = {fresh || !same ? newest + 1 : newest, disks, places, fresh, false};
   if (!fresh) layout_.settled = same && (same_places || !any_mirror) && every([](const DiskLayout& disk) { return disk.settled; });
   settled_.store(layout_.settled);
-  stale_.store(!every([&](const DiskLayout& disk) { return !disk.stale && (disk.epoch == 0 || disk.epoch == newest); }));
+  stale_.store(apart_ || !every([&](const DiskLayout& disk) { return !disk.stale && (disk.epoch == 0 || disk.epoch == newest); }));
   note(local, newest);
   if (!layout_.settled && collectives.rank() == 0)
     base::log_warn(
@@ -91,7 +100,7 @@ void Layout::note(object::LocalStore* local, std::uint64_t newest_epoch) {
   const auto old = local->layouts();
   for (std::uint32_t i = 0; i < old.size(); ++i) {
     DiskLayout layout = layout_;
-    layout.stale = !layout.settled && (old[i].stale || (old[i].epoch != 0 && old[i].epoch != newest_epoch));
+    layout.stale = !layout.settled && (apart_ || old[i].stale || (old[i].epoch != 0 && old[i].epoch != newest_epoch));
     // It can still be read; the next open() finds it behind the others, and compares.
     if (const auto noted = local->set_layout(i, layout); !noted) base::log_warn(noted.error().message);
   }
@@ -104,7 +113,6 @@ Result<void> Layout::set_settled(Collectives& collectives, object::LocalStore* l
   TARN_CHECK(collectives.agree(std::move(outcome)));
   settled_.store(true);
   stale_.store(false);
-  under_replicated_.store(0);
   return {};
 }
 

@@ -34,14 +34,19 @@ class Layout {
   /// @param any_mirror  a bucket keeps more than one copy.
   /// @cost  one exchange of about 40 bytes for each disk; a small file for each disk where something has changed.
   [[nodiscard]] Result<void> find_out(Collectives& collectives, object::LocalStore* local, const placement::StoreMap& map, bool any_mirror);
+  /// One rebalance at a time. @return false: another one runs on this rank.
+  [[nodiscard]] bool begin_settling() noexcept { return !settling_.exchange(true); }
+  void end_settling() noexcept { settling_.store(false); }
   /// Collective. Everything is in its place now.
   [[nodiscard]] Result<void> set_settled(Collectives& collectives, object::LocalStore* local);
 
  private:
-  /// Notes `layout_` on this rank's disks; `was_stale` by disk. A disk that cannot be written to is logged.
+  /// Notes `layout_` on this rank's disks. A disk that cannot be written to is logged.
   void note(object::LocalStore* local, std::uint64_t newest_epoch);
 
   volume::DiskLayout layout_;
+  bool apart_ = false;
+  std::atomic<bool> settling_{false};
   std::atomic<bool> settled_{true};
   std::atomic<bool> stale_{false};
   std::atomic<std::uint64_t> under_replicated_{0};

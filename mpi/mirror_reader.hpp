@@ -28,6 +28,7 @@ class MirrorReader final : public object::ObjectReader {
   [[nodiscard]] Result<std::size_t> read(std::uint64_t offset, std::span<std::byte> target) override;
   [[nodiscard]] std::vector<object::FileExtent> extents() const override { return reader_->extents(); }
   [[nodiscard]] bool verified() const noexcept override { return reader_->verified(); }
+  [[nodiscard]] bool may_wait() const noexcept override { return true; }
 
  private:
   Homes& homes_;

@@ -67,7 +67,9 @@ Result<std::vector<Home>> Placed::readable(const ObjectName& name) {
                                             ", which is missing; open the store with all of its directories");
     if (target) places.push_back(*target);
   }
-  places.push_back(home);
+  // A put that began before the first one with a placement may have come home later than the pointer.
+  const bool home_first = known.pointer && known.own_ns.value_or(0) > known.pointer->modified_ns;
+  places.insert(home_first ? places.begin() : places.end(), home);
   return places;
 }
 
@@ -102,15 +104,6 @@ Result<ObjectInfo> Placed::put(Target target, const ObjectName& name, std::span<
 Result<std::unique_ptr<ObjectWriter>> Placed::create(Target target, const ObjectName& name, const PutOptions& options, std::uint64_t size_hint) {
   TARN_TRY(auto writer, homes_.create(target.home, name, options, size_hint));
   return std::make_unique<PlacedWriter>(*this, target, name, std::move(writer));
-}
-
-Result<std::vector<RankId>> Placed::ranks(const ObjectName& name) {
-  const Home home = copies_.home(name);
-  TARN_TRY(const auto known, homes_.where(home, name));
-  std::vector<RankId> ranks{home.rank};
-  const auto target = known.pointer ? home_of_disk(known.pointer->disk) : std::nullopt;
-  if (target && target->rank != home.rank) ranks.push_back(target->rank);
-  return ranks;
 }
 
 Result<void> Placed::forget(const ObjectName& name, std::int64_t not_after_ns) {

@@ -44,8 +44,6 @@ class Placed {
   [[nodiscard]] Result<std::unique_ptr<ObjectWriter>> create(Target target, const ObjectName& name, const PutOptions& options,
                                                              std::uint64_t size_hint);
   [[nodiscard]] Result<ObjectInfo> put(Target target, const ObjectName& name, std::span<const std::byte> bytes, const PutOptions& options);
-  /// Disks that may hold a version: home and target.
-  [[nodiscard]] Result<std::vector<RankId>> ranks(const ObjectName& name);
   /// After all versions up to this time have been removed.
   [[nodiscard]] Result<void> forget(const ObjectName& name, std::int64_t not_after_ns);
 

@@ -10,6 +10,7 @@
 
 #include "base/error.hpp"
 #include "base/log.hpp"
+#include "mpi/dsort_together.hpp"
 #include "mpi/guarded.hpp"
 #include "plan/copy_plan.hpp"
 
@@ -18,6 +19,7 @@ namespace tarn::mpi {
 namespace {
 
 constexpr std::size_t kBatchObjects = 256;
+constexpr std::chrono::milliseconds kPause{50};  // between two looks at whether to stop
 constexpr auto kTellEvery = std::chrono::milliseconds(100);
 
 enum class Mode : bool { count, settle };
@@ -26,7 +28,7 @@ enum class Mode : bool { count, settle };
 class Settler {
  public:
   Settler(SettleContext& context, const RebalanceOptions& options, const RebalanceProgressFn& progress, const std::atomic<bool>& abort, Mode mode)
-      : context_(context), mode_(mode), limit_(options.bytes_per_second), progress_(progress), abort_(abort) {}
+      : context_(context), mode_(mode), bytes_per_second_(options.bytes_per_second), progress_(progress), abort_(abort) {}
 
   /// Pointers go to the homes of now.
   [[nodiscard]] Result<void> move_pointers() {
@@ -49,15 +51,21 @@ class Settler {
     bucket_ = bucket;
     options_ = options;
     Result<void> outcome;
-    TARN_CHECK(context_.local->for_each(bucket, "", [&](const object::StoredObject& object) {
+    auto visited = context_.local->for_each(bucket, "", [&](const object::StoredObject& object) {
       add(object);
-      if (batch_.size() == kBatchObjects) outcome = work_off();
+      if (abort_.load()) outcome = stopped();
+      if (outcome && batch_.size() == kBatchObjects) outcome = work_off();
       return outcome.has_value();
-    }));
-    TARN_CHECK(std::move(outcome));
-    return work_off();
+    });
+    if (!visited) outcome = std::move(visited);
+    if (outcome) outcome = work_off();
+    batch_.clear();
+    // The bucket has been removed meanwhile, and so have its objects.
+    return !outcome && outcome.error().code == ErrorCode::bucket_not_found ? Result<void>() : outcome;
   }
   [[nodiscard]] const RebalanceReport& report() const noexcept { return report_; }
+  /// Objects for whose copies there are not enough disks.
+  [[nodiscard]] std::uint64_t unmet() const noexcept { return unmet_; }
   /// Of the first object that could not be brought to its place.
   [[nodiscard]] const std::optional<Error>& first_failure() const noexcept { return first_failure_; }
 
@@ -75,6 +83,7 @@ class Settler {
     if (round_ == 0) ++report_.objects;
     Item item{{bucket_, object.info.key}, object.info.modified_ns, object.info.size_bytes, {context_.collectives.rank(), object.disk}, {}, {}};
     item.holders = context_.copies.holders(item.name, options_.mirror);
+    if (item.holders.size() < options_.mirror && item.holders.front() == item.here && round_ == 0) ++unmet_;
     if (item.holders.size() == 1 && item.holders.front() == item.here) return;  // most
     item.versions.assign(item.holders.size(), plan::kNoVersion);
     batch_.push_back(std::move(item));
@@ -83,10 +92,12 @@ class Settler {
   [[nodiscard]] Result<void> work_off() {
     TARN_CHECK(ask_for_versions());
     for (const Item& item : batch_) {
-      if (abort_.load()) return fail(ErrorCode::aborted, "rebalance was stopped; what has been moved stays, and the next one goes on from there");
+      if (abort_.load()) return stopped();
       if (auto settled = settle(item); !settled) {
         // The others are not left as they are because of this one; a rank that is lost is asked no more.
-        if (settled.error().code == ErrorCode::rank_lost || settled.error().code == ErrorCode::timeout) return settled;
+        const ErrorCode code = settled.error().code;
+        if (code == ErrorCode::rank_lost || code == ErrorCode::timeout || code == ErrorCode::aborted || code == ErrorCode::bucket_not_found)
+          return settled;
         base::log_error("rebalance: " + settled.error().message);
         if (!first_failure_) first_failure_ = settled.error();
         ++report_.failed_objects;
@@ -135,6 +146,35 @@ class Settler {
     return outcome;
   }
 
+  static tl::unexpected<Error> stopped() {
+    return fail(ErrorCode::aborted, "rebalance was stopped; what has been moved stays, and the next one goes on from there");
+  }
+
+  /// Keeps to the rate.
+  [[nodiscard]] Result<void> wait_for_turn(std::uint64_t bytes) {
+    if (bytes_per_second_ == 0) return {};
+    while (Clock::now() < next_copy_) {
+      if (abort_.load()) return stopped();
+      context_.pause(std::min(kPause, std::chrono::ceil<std::chrono::milliseconds>(next_copy_ - Clock::now())));
+    }
+    const double seconds = static_cast<double>(bytes) / static_cast<double>(bytes_per_second_);
+    next_copy_ = std::max(next_copy_, Clock::now()) + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
+    return {};
+  }
+
+  /// From this disk, or, if its copy is damaged, after that has been mended from another one.
+  [[nodiscard]] Result<std::uint64_t> copy(const Item& item, Home to) {
+    using Kind = object::CopyTerms::Kind;
+    auto copied = context_.homes.copy(item.here, to, item.name, Kind::copy);
+    if (copied || copied.error().code != ErrorCode::corrupt) return copied;
+    TARN_TRY(const auto found, context_.copies.survey(context_.copies.storage_ranks(), item.name));
+    for (const FoundCopy& other : found) {
+      if (other.home == item.here || other.stored.info.modified_ns != item.modified_ns) continue;
+      if (context_.homes.copy(other.home, item.here, item.name, Kind::mend)) return context_.homes.copy(item.here, to, item.name, Kind::copy);
+    }
+    return copied;
+  }
+
   enum class Place : std::uint8_t { stays, outdated, goes_home };
   /// What its home says of an object that may have been placed on this disk.
   [[nodiscard]] Result<Place> judge_place(const Item& item) {
@@ -166,14 +206,14 @@ class Settler {
     if (!verdict.copy_to.empty() && options_.mirror > 1 && round_ == 0) ++report_.under_replicated;
     if (mode_ == Mode::count) return {};
     if (!verdict.copy_to.empty()) {
+      TARN_CHECK(wait_for_turn(item.size_bytes * verdict.copy_to.size()));
       const auto hold = context_.local->hold_name(item.name);  // no removal comes between the look and the last copy
       const auto now = context_.local->find(item.here.disk, item.name);
       if (!now && now.error().code == ErrorCode::not_found) return {};  // removed meanwhile
       if (!now) return fail(now.error());
       if (now->info.modified_ns != item.modified_ns) return {};  // written meanwhile, to the holders
       for (const std::size_t to : verdict.copy_to) {
-        limit_.take(item.size_bytes);
-        TARN_TRY(const auto bytes, context_.homes.copy(item.here, item.holders[to], item.name, object::CopyTerms::Kind::copy));
+        TARN_TRY(const auto bytes, copy(item, item.holders[to]));
         ++report_.copied_objects;
         report_.copied_bytes += bytes;
       }
@@ -190,7 +230,8 @@ class Settler {
 
   SettleContext& context_;
   const Mode mode_;
-  base::RateLimit limit_;
+  const std::uint64_t bytes_per_second_;
+  Clock::time_point next_copy_{};
   const RebalanceProgressFn& progress_;
   const std::atomic<bool>& abort_;
   std::string bucket_;
@@ -198,6 +239,7 @@ class Settler {
   int round_ = 0;
   std::vector<Item> batch_;
   RebalanceReport report_;
+  std::uint64_t unmet_ = 0;
   std::optional<Error> first_failure_;
   std::chrono::steady_clock::time_point next_tell_{};
 };
@@ -224,27 +266,46 @@ Result<RebalanceReport> run_everywhere(SettleContext& context, const std::vector
     TARN_CHECK(context.collectives.agree(std::move(outcome)));
   }
   const RebalanceReport& mine = settler.report();
-  if (mode == Mode::count) context.layout.set_under_replicated(mine.under_replicated);
+  if (mode == Mode::settle || !context.layout.settled())
+    context.layout.set_under_replicated(settler.unmet() + (mode == Mode::count ? mine.under_replicated : 0));
   std::array<std::uint64_t, 6> sums{mine.objects,        mine.copied_objects, mine.copied_bytes,
                                     mine.removed_copies, mine.failed_objects, mine.under_replicated};
   TARN_CHECK(context.collectives.all_reduce_sum(sums));
   return RebalanceReport{sums[0], sums[1], sums[2], sums[3], sums[4], sums[5]};
 }
 
+/// Runs `steps` so that a rank which throws takes the others out of their wait.
+template <class Steps>
+Result<void> run_together(SettleContext& context, const char* operation, Steps steps) {
+  Together ranks(context.collectives);
+  SettleContext together{ranks, context.local, context.copies, context.homes, context.placed, context.buckets, context.layout, context.pause};
+  return ranks.run(operation, [&] { return steps(together); });
+}
+
 }  // namespace
 
 Result<RebalanceReport> settle(SettleContext& context, const RebalanceOptions& options, const RebalanceProgressFn& progress,
                                const std::atomic<bool>& abort) {
-  TARN_TRY(const auto report, run_everywhere(context, context.buckets.list(), options, progress, abort));
-  TARN_CHECK(context.layout.set_settled(context.collectives, context.local));
+  const bool first = context.layout.begin_settling();
+  RebalanceReport report;
+  auto outcome = run_together(context, "rebalance", [&](SettleContext& together) -> Result<void> {
+    TARN_CHECK(together.collectives.agree(first ? Result<void>()
+                                                : fail(ErrorCode::busy, "another rebalance or repair of this store is running; wait for it")));
+    TARN_TRY(report, run_everywhere(together, together.buckets.list(), options, progress, abort));
+    return together.layout.set_settled(together.collectives, together.local);
+  });
+  if (first) context.layout.end_settling();
+  if (!outcome) return fail(std::move(outcome).error());
   return report;
 }
 
 Result<void> count_missing_copies(SettleContext& context, const std::atomic<bool>& abort) {
-  std::vector<BucketInfo> mirrored = context.buckets.list();
-  std::erase_if(mirrored, [](const BucketInfo& bucket) { return bucket.options.mirror == 1; });
-  TARN_CHECK(run_everywhere(context, mirrored, {}, {}, abort, Mode::count));
-  return {};
+  return run_together(context, "counting copies", [&](SettleContext& together) -> Result<void> {
+    std::vector<BucketInfo> mirrored = together.buckets.list();
+    std::erase_if(mirrored, [](const BucketInfo& bucket) { return bucket.options.mirror == 1; });
+    TARN_CHECK(run_everywhere(together, mirrored, {}, {}, abort, Mode::count));
+    return {};
+  });
 }
 
 Result<void> make_copies(SettleContext& context, const std::string& bucket) {

@@ -10,6 +10,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <functional>
 #include <string>
 #include <string_view>
@@ -18,7 +19,6 @@
 #include <tarn/store.hpp>
 
 #include "base/json.hpp"
-#include "base/rate_limit.hpp"
 #include "mpi/buckets.hpp"
 #include "mpi/collectives.hpp"
 #include "mpi/copies.hpp"
@@ -37,9 +37,12 @@ struct SettleContext {
   Placed& placed;
   Buckets& buckets;
   Layout& layout;
+  /// Waits, and lets this rank answer the others meanwhile.
+  std::function<void(std::chrono::milliseconds)> pause;
 };
 
-/// Collective. All buckets. @errors of the first rank that failed: no_space, corrupt (an object that has no good copy), io, rank_lost.
+/// Collective. All buckets. @errors of the first rank that failed: no_space, corrupt (an object that has no good copy), io, rank_lost;
+/// busy: another one runs.
 /// What could be brought to its place has been; the store is not settled then.
 /// @param abort  set it (on any rank, from any thread) to stop with `aborted`.
 [[nodiscard]] Result<RebalanceReport> settle(SettleContext& context, const RebalanceOptions& options, const RebalanceProgressFn& progress,

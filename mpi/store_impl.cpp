@@ -68,6 +68,7 @@ Result<void> Store::Impl::open() {
   TARN_CHECK(layout_.find_out(collectives_, local_.get(), *map_, buckets_->any_mirror()));
   TARN_CHECK(collectives_.agree(start_threads()));
   TARN_CHECK(watch_ranks());
+  if (!layout_.settled() && buckets_->any_mirror()) jobs_->count_copies();  // the same on all ranks
   TARN_CHECK(serve());
   opened_ = true;
   return {};
@@ -110,7 +111,7 @@ void Store::Impl::make_parts() {
 Result<void> Store::Impl::start_threads() {
   TARN_CHECK(data_pool_.start(kDataThreads));
   TARN_CHECK(control_pool_.start(1));
-  TARN_CHECK(jobs_->start_thread(!layout_.settled() && buckets_->any_mirror()));
+  TARN_CHECK(jobs_->start_thread());
   return engine_.start();
 }
 
@@ -174,7 +175,10 @@ mpi::DsortContext Store::Impl::dsort_context(mpi::Collectives& collectives) {
 }
 
 mpi::SettleContext Store::Impl::settle_context(mpi::Collectives& collectives) {
-  return {collectives, local_.get(), *copies_, *homes_, *placed_, *buckets_, layout_};
+  return {collectives, local_.get(), *copies_, *homes_, *placed_, *buckets_, layout_, [this](std::chrono::milliseconds time) {
+            mpi::Event never;
+            engine_.wait(never, mpi::Clock::now() + time);
+          }};
 }
 
 Result<void> Store::Impl::close() {

@@ -126,8 +126,8 @@ Task<> send_object(Exchange& exchange, std::unique_ptr<object::ObjectReader> rea
   if (answer != Answer::body) co_return co_await send_without_body(exchange, answer, info.size_bytes);
   if (here && range.length <= limits::kHttpSmallObjectBytesMax) co_return co_await send_small(exchange, *reader, range, info.size_bytes);
   Source source{*reader, false, reader->extents()};
-  source.blocks = !here && source.extents.empty();
-  if (source.blocks) exchange.worker.metrics.count_proxied();
+  source.blocks = !here && (source.extents.empty() || reader->may_wait());
+  if (!here && source.extents.empty()) exchange.worker.metrics.count_proxied();
   exchange.response().add("Content-Length", range.length);
   const auto policy = exchange.server.service.verify_sendfile(exchange.target.name.bucket).value_or(exchange.server.options.verify_sendfile);
   if (!source.extents.empty() && may_send_unseen(policy, *reader)) co_return co_await send_by_sendfile(exchange, source, range);

@@ -58,8 +58,7 @@ class LocalStore::Impl {
   [[nodiscard]] Result<volume::Record> find(const volume::Disk& on, const ObjectName& name) const;
 
   /// The last step of a write, with the bucket held in place: as LocalWriter::Guard.
-  [[nodiscard]] Result<volume::Record> last_step(const volume::Disk& on, const ObjectName& name, const CopyTerms& terms,
-                                                 const LocalWriter::LastStep& step);
+  [[nodiscard]] Result<volume::Record> last_step(volume::Disk& on, const ObjectName& name, const CopyTerms& terms, const LocalWriter::LastStep& step);
 
   /// A small object in one piece, verified: what nearly every get is. @return nullopt: anything else, get() tells what. @errors io, busy.
   [[nodiscard]] static Result<std::optional<std::vector<std::byte>>> get_small(const volume::Disk& on, const ObjectName& name);
@@ -78,7 +77,7 @@ Result<volume::Record> LocalStore::Impl::find(const volume::Disk& on, const Obje
   return fail(ErrorCode::not_found, "no object named " + full_name(name));
 }
 
-Result<volume::Record> LocalStore::Impl::last_step(const volume::Disk& on, const ObjectName& name, const CopyTerms& terms,
+Result<volume::Record> LocalStore::Impl::last_step(volume::Disk& on, const ObjectName& name, const CopyTerms& terms,
                                                    const LocalWriter::LastStep& step) {
   using Kind = CopyTerms::Kind;
   const std::shared_lock guard(buckets.guard());
@@ -87,9 +86,13 @@ Result<volume::Record> LocalStore::Impl::last_step(const volume::Disk& on, const
   const auto lock = versions.hold(name);
   TARN_TRY(auto current, on.find(name.bucket, name.key));
   if (terms.kind == Kind::first) return step(durability, std::max({base::now_ns(), terms.modified_ns + 1, current ? current->modified_ns + 1 : 0}));
-  const std::int64_t enough = terms.kind == Kind::mend ? terms.modified_ns + 1 : terms.modified_ns;
-  if (current && current->modified_ns >= enough) return std::move(*current);
-  return step(durability, terms.modified_ns);
+  if (terms.kind == Kind::mend) {  // what has been removed or replaced since needs no mending
+    if (!current) return fail(ErrorCode::not_found, full_name(name) + ": has been removed meanwhile");
+    if (current->modified_ns == terms.modified_ns) return step(durability, terms.modified_ns);
+  }
+  if (!current || current->modified_ns < terms.modified_ns) return step(durability, terms.modified_ns);
+  if (durability == Durability::sync) TARN_CHECK(on.settle());  // whoever wrote it may still wait for its sync
+  return std::move(*current);
 }
 
 Result<LocalStore::Impl::Opened> LocalStore::Impl::open_version(const volume::Disk& on, const ObjectName& name) const {
@@ -290,6 +293,7 @@ Result<bool> LocalStore::remove_copy(std::uint32_t disk, const ObjectName& name,
     const auto lock = impl_->versions.hold(name);  // as the puts of copies do
     TARN_TRY(const auto record, on->find(name.bucket, name.key));
     if (record && impl_->versions.is_held(name)) return fail(ErrorCode::busy, full_name(name) + ": is being copied to another disk; try again");
+    if (!record && durability == Durability::sync) TARN_CHECK(on->settle());  // "it is gone" is a promise as well
     if (!record || record->modified_ns > not_after_ns) return false;
     TARN_CHECK(append_removal(*on, name, durability == Durability::sync ? &receipt : nullptr));
   }

@@ -47,6 +47,8 @@ class ObjectReader {
   /// Whether this version's bytes have been checked against the checksum since the store was opened;
   /// if not, send by read(), which checks.
   [[nodiscard]] virtual bool verified() const noexcept = 0;
+  /// Whether read() may wait for other ranks although there are extents: another copy may have to take over.
+  [[nodiscard]] virtual bool may_wait() const noexcept { return false; }
 };
 
 struct Location {

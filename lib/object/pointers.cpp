@@ -19,6 +19,7 @@ namespace {
 
 constexpr std::size_t kPointerBytes = 24;
 constexpr int kAttempts = 8;
+constexpr std::size_t kBatch = 1000;
 
 ObjectName pointer_name(const ObjectName& name) {
   return {std::string(kPointersBucket), name.bucket + "/" + name.key};
@@ -80,12 +81,14 @@ Result<Pointers::Outcome> Pointers::set(std::uint32_t disk, const ObjectName& na
     const bool sync = durability == Durability::sync;
     const auto lock = versions_.hold(name);
     TARN_TRY(const auto own, on->find(name.bucket, name.key));
-    if (own && own->modified_ns > pointer.modified_ns) return outcome;
+    // Of the same time: a rebalance has brought this version home before it was pointed to.
+    const bool elsewhere = pointer.disk != on->identity().id;
+    if (own && elsewhere && own->modified_ns >= pointer.modified_ns) return outcome;
     auto previous = find_on(*on, name);
     if (previous && *previous && (*previous)->modified_ns > pointer.modified_ns) return outcome;
     if (previous && *previous && (*previous)->disk != pointer.disk) outcome.previous = **previous;
     TARN_CHECK(on->append(note, bytes.bytes(), sync ? &receipt : nullptr));
-    if (own && pointer.disk != on->identity().id) TARN_CHECK(append_removal(*on, name, sync ? &removal : nullptr));
+    if (own && elsewhere) TARN_CHECK(append_removal(*on, name, sync ? &removal : nullptr));
     outcome.set = true;
   }
   TARN_CHECK(on->wait_durable(receipt));
@@ -112,18 +115,26 @@ Result<std::optional<Pointer>> Pointers::take(std::uint32_t disk, const ObjectNa
 Result<void> Pointers::for_each(std::uint32_t disk, const std::function<Result<void>(const ObjectName&, const Pointer&)>& visit) const {
   TARN_TRY(auto* const on, disks_.at(disk));
   const std::string begin = volume::index_key(kPointersBucket, {});
-  std::vector<std::pair<ObjectName, volume::Record>> all;  // pointers are few and small beside the objects of a disk
-  TARN_CHECK(on->scan(begin, [&](std::string_view joined, std::span<const std::byte> value) {
-    if (joined.substr(0, begin.size()) != begin) return volume::ScanStep{volume::ScanStep::stop, {}};
-    const auto name = object_of_pointer(volume::object_key(joined));
-    auto record = volume::decode_record(value);
-    if (name && record) all.emplace_back(*name, std::move(*record));
-    return volume::ScanStep{};
-  }));
-  for (const auto& [name, record] : all) {
-    const auto pointer = read_pointer(*on, name, record);
-    if (pointer) TARN_CHECK(visit(name, *pointer));
-    if (!pointer && pointer.error().code != ErrorCode::corrupt) return fail(pointer.error());
+  std::string from = begin;
+  while (!from.empty()) {  // copied out in batches: the visitor may take its time, and change what is visited
+    std::vector<ObjectName> batch;
+    std::string next;
+    TARN_CHECK(on->scan(from, [&](std::string_view joined, std::span<const std::byte> value) {
+      if (joined.substr(0, begin.size()) != begin) return volume::ScanStep{volume::ScanStep::stop, {}};
+      if (batch.size() == kBatch) {
+        next = joined;
+        return volume::ScanStep{volume::ScanStep::stop, {}};
+      }
+      const auto name = object_of_pointer(volume::object_key(joined));
+      if (name && !volume::is_removal(value)) batch.push_back(*name);
+      return volume::ScanStep{};
+    }));
+    for (const auto& name : batch) {
+      const auto pointer = find_on(*on, name);
+      if (pointer && *pointer) TARN_CHECK(visit(name, **pointer));
+      if (!pointer && pointer.error().code != ErrorCode::corrupt) return fail(pointer.error());
+    }
+    from = std::move(next);
   }
   return {};
 }

@@ -20,13 +20,15 @@ fail() {
   exit 1
 }
 
-# submit CODE TEXT OPTION... : a job that is to end with that code and to say that text. The last words are sbatch's.
+# submit CODE TEXT OPTION... : a job that is to end with that code (a regular expression) and to say that text. The last words are
+# sbatch's.
 jobs=()
+separator=$'\x1f'
 submit() {
   local code=$1 text=$2 id
   shift 2
   id=$(sbatch --parsable --output=%j.out "$@") || fail "sbatch $*"
-  jobs+=("$id|$code|$text|$*")
+  jobs+=("$id$separator$code$separator$text$separator$*")
 }
 
 job_field() { scontrol show job "$1" | sed -n "s/.* $2=\([^ ]*\).*/\1/p" | head -n 1; }
@@ -35,7 +37,7 @@ job_field() { scontrol show job "$1" | sed -n "s/.* $2=\([^ ]*\).*/\1/p" | head 
 settle() {
   local job id code text what deadline=$((SECONDS + 120)) bad=0
   for job in "${jobs[@]}"; do
-    IFS='|' read -r id code text what <<<"$job"
+    IFS=$separator read -r id code text what <<<"$job"
     until [[ -z $(squeue -h -j "$id" -o %i) ]]; do
       if ((SECONDS >= deadline)); then
         cat "$id.out"
@@ -44,12 +46,12 @@ settle() {
       fi
       sleep 0.1
     done
-    if [[ $(job_field "$id" ExitCode) != "$code:0" ]] || ! grep -qF -- "$text" "$id.out"; then
-      echo "--- job $id: exit code $(job_field "$id" ExitCode) instead of $code:0, or did not say '$text': $what"
+    if [[ ! $(job_field "$id" ExitCode) =~ ^($code):0$ ]] || ! grep -qF -- "$text" "$id.out"; then
+      echo "--- job $id: exit code $(job_field "$id" ExitCode) instead of $code, or did not say '$text': $what"
       cat "$id.out"
       bad=1
     else
-      echo "job $id: exit code $code, $(job_field "$id" RunTime), $SECONDS s: ${what/$root\//}"
+      echo "job $id: exit code $(job_field "$id" ExitCode), $(job_field "$id" RunTime), $SECONDS s: ${what/$root\//}"
     fi
   done
   jobs=()
