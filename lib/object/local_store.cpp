@@ -312,6 +312,10 @@ Result<void> LocalStore::withdraw(std::uint32_t disk, const ObjectName& name) {
   return append_removal(*on, name, nullptr);
 }
 
+void LocalStore::count_changes(volume::ChangeCounter& counter) noexcept {
+  for (const auto& disk : impl_->disks.all) disk->count_changes(counter);
+}
+
 Result<StoredObject> LocalStore::find(std::uint32_t disk, const ObjectName& name) const {
   TARN_TRY(const auto* const on, impl_->disks.at(disk));
   TARN_TRY(const auto record, impl_->find(*on, name));

@@ -90,6 +90,8 @@ class LocalStore {
   /// Stamps unstamped disks with the store's id, and all with the disks that the store consists of.
   /// @errors invalid: a disk already belongs to another store.
   [[nodiscard]] Result<void> adopt(const base::Uuid& store_id, const volume::DiskSet& store_disks = {});
+  /// Counts changes of all disks from now on: objects put, replaced and removed. Before the first one; `counter` outlives this.
+  void count_changes(volume::ChangeCounter& counter) noexcept;
   /// The store's disks as these disks remember them, those of other ranks and missing ones included.
   [[nodiscard]] volume::DiskSet known_disks() const;
   /// By disk.

@@ -62,6 +62,8 @@ class Disk {
   [[nodiscard]] Result<void> set_layout(const DiskLayout& layout) { return directory_->set_layout(layout); }
   [[nodiscard]] Result<base::Space> space() const { return fs_.space(path()); }
   [[nodiscard]] Result<IndexCounters> counters() const { return index_->counters(); }
+  /// Counts what changes from now on, as long as the disk lives. Before the first change.
+  void count_changes(ChangeCounter& counter) noexcept { pending_.count_in(counter); }
   /// What is wrong now, as one text; empty: nothing.
   [[nodiscard]] std::string trouble() const;
   /// What open() found wrong, and whether it made the index anew.

@@ -24,12 +24,14 @@ Pending::Reservation::Reservation(Pending& pending, Change change)
   entry_ = &at->second;
   ++entry_->reserved;
   shard_.places = places;
+  if (pending_.counter_ != nullptr) pending_.counter_->begun.fetch_add(1);
   if (!fresh) return;
   pending_.size_.fetch_add(1, std::memory_order_relaxed);
   pending_.unclear_.fetch_add(1);
 }
 
 Pending::Reservation::~Reservation() {
+  if (pending_.counter_ != nullptr) pending_.counter_->visible.fetch_add(1);
   if (entry_ == nullptr) return;
   const std::lock_guard lock(shard_.mutex);
   if (--entry_->reserved > 0 || entry_->visible) return;

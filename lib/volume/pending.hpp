@@ -18,6 +18,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "volume/change_counter.hpp"
 #include "volume/record.hpp"
 
 namespace tarn::volume {
@@ -44,6 +45,8 @@ class Pending {
     Shard& shard_;
     Entry* entry_ = nullptr;  // nullptr: published
   };
+  /// Counts reservations from now on. Before there is one.
+  void count_in(ChangeCounter& counter) noexcept { counter_ = &counter; }
   /// @return nullopt: nothing known here; a Change without record: removed.
   [[nodiscard]] std::optional<Change> find(std::string_view key) const;
   /// Whether find() would know of the key.
@@ -79,6 +82,7 @@ class Pending {
   [[nodiscard]] Shard& shard_of(std::string_view key) noexcept;
   [[nodiscard]] const Shard& shard_of(std::string_view key) const noexcept;
 
+  ChangeCounter* counter_ = nullptr;
   std::array<Shard, 16> shards_;
   std::atomic<std::size_t> size_{0};     // of all active maps, reservations included
   std::atomic<std::size_t> unclear_{0};  // of all maps: while 0, readers look no further
