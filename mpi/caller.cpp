@@ -102,6 +102,7 @@ void Caller::send(const std::shared_ptr<Call>& call, std::size_t slot) {
   engine_.begin("MPI_Isend", std::move(message), post, [this, slot, call](Result<void> outcome, Buffer) {
     if (!outcome && slots_[slot] == call) end(slot, fail(lost(call->rank_, outcome.error())));
   });
+  engine_.ring(call->rank_);
 }
 
 void Caller::on_reply(MPI_Message message, int source, std::size_t size_bytes) {
@@ -150,6 +151,7 @@ void Caller::on_data(MPI_Message message, int source, std::size_t slot, std::siz
   }
   const auto post = [&](Buffer&, MPI_Request* request) { return MPI_Imrecv(target, static_cast<int>(size_bytes), MPI_BYTE, &message, request); };
   engine_.begin("MPI_Imrecv", std::move(scrap), post, std::move(ended));
+  engine_.expect_transfer();
 }
 
 void Caller::end(std::size_t slot, Result<void> outcome) noexcept {

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <exception>
 #include <string>
@@ -23,12 +24,14 @@ namespace {
 
 using std::chrono::microseconds;
 
-constexpr microseconds kSpin{50};           // hot traffic is answered without a sleep
-constexpr microseconds kFirstSleep{20};     // then 40, 80 ... up to the cap
-constexpr microseconds kTransferSleep{50};  // long messages move only inside MPI calls: do not sleep longer
+constexpr microseconds kSpin{50};            // hot traffic is answered without a sleep
+constexpr microseconds kFirstSleep{20};      // then 40, 80 ... up to the cap
+constexpr microseconds kTransferSpin{1000};  // long messages move only inside MPI calls, some KiB in each: do not sleep at first ...
+constexpr microseconds kTransferSleep{50};   // ... and not for longer than this
 constexpr auto kTransferMemory = std::chrono::milliseconds(100);
 constexpr auto kSilence = std::chrono::milliseconds(500);  // without a message: the rank is idle ...
 constexpr int kIdleSleeps = 4;                             // ... and sleeps this many caps, since each wake-up costs 10-20 us
+constexpr int kDeepSleeps = 50;                            // caps of a sleep that a ring ends: what a lost ring costs, 50 ms
 constexpr auto kTick = std::chrono::milliseconds(250);
 constexpr auto kPaused = std::chrono::seconds(1);
 constexpr auto kOfferAgain = std::chrono::milliseconds(20);  // memory that other work gives back needs a while
@@ -193,7 +196,7 @@ bool Engine::wait(Event& event, Clock::time_point deadline) {
       last_work = now;
       pause = microseconds(0);
     } else if (pause = pause_after(last_work, now, pause); pause.count() > 0 && !event.is_set()) {
-      sleep(pause);
+      if (sleep(pause)) pause = microseconds(0);
     }
   }
   return event.is_set();
@@ -221,14 +224,17 @@ void Engine::run() noexcept {
     while (!stopping_.load()) {
       // Twice: one poll does not always see a message that is there (measured with Open MPI 4.1.4). After long silence
       // once: that halves what an idle rank costs, and a message missed waits for one more sleep.
-      const bool worked = turn() || (pause < options_.idle_poll_cap && turn());
-      const auto now = Clock::now();
-      if (worked) {
-        last_work = now;
-        pause = microseconds(0);
-      } else if (pause = pause_after(last_work, now, pause); pause.count() > 0) {
-        sleep(pause);
+      const auto begun = Clock::now();  // what was sent before has been looked for when the turns end
+      const bool worked = turn() || ((is_rung() || pause < options_.idle_poll_cap) && turn());
+      if (!worked) {
+        pause = pause_after(last_work, begun, pause);
+        if (pause.count() == 0) std::this_thread::yield();  // the core may be one of the application's
+        const bool deep = is_rung() && requests_.empty() && begun - last_work > Doorbell::kDeepAfter;
+        const auto limit = deep ? std::min<microseconds>(kDeepSleeps * options_.idle_poll_cap, kTick) : pause;
+        if (limit.count() == 0 || !sleep(limit)) continue;
       }
+      last_work = Clock::now();
+      pause = microseconds(0);
     }
   } catch (const std::exception& error) {
     base::log_error(std::string("the service thread ends: ") + error.what());
@@ -240,6 +246,7 @@ void Engine::run() noexcept {
 
 microseconds Engine::pause_after(Clock::time_point last_work, Clock::time_point now, microseconds previous) const {
   if (now - last_work < kSpin) return microseconds(0);
+  if (!requests_.empty() && now - last_transfer_ < kTransferSpin) return microseconds(0);
   auto cap = options_.idle_poll_cap;
   if (requests_.empty()) {
     if (now - last_work > kSilence) cap *= kIdleSleeps;
@@ -249,17 +256,20 @@ microseconds Engine::pause_after(Clock::time_point last_work, Clock::time_point 
   return std::min(cap, previous.count() == 0 ? kFirstSleep : previous * 2);
 }
 
-void Engine::sleep(microseconds limit) noexcept {
+bool Engine::sleep(microseconds limit) noexcept {
+  bool rung = false;
   sleeping_.store(true);
   if (!queued_.load() && !stopping_.load()) {
-    pollfd fd{wake_.get(), POLLIN, 0};
+    std::array<pollfd, 2> fds{pollfd{wake_.get(), POLLIN, 0}, pollfd{doorbell_ != nullptr ? doorbell_->descriptor(Clock::now()) : -1, POLLIN, 0}};
     const timespec timeout{limit.count() / 1000000, static_cast<long>(limit.count() % 1000000) * 1000};
-    if (::ppoll(&fd, 1, &timeout, nullptr) > 0) {
+    if (::ppoll(fds.data(), fds.size(), &timeout, nullptr) > 0) {
       std::uint64_t count = 0;
-      [[maybe_unused]] const auto size = ::read(wake_.get(), &count, sizeof(count));
+      if (fds[0].revents != 0 && ::read(wake_.get(), &count, sizeof(count)) < 0) count = 0;  // somebody else has read it
+      if (fds[1].revents != 0) rung = doorbell_->answer(Clock::now());
     }
   }
   sleeping_.store(false);
+  return rung;
 }
 
 bool Engine::turn() {

@@ -8,7 +8,8 @@
 // With MPI_THREAD_MULTIPLE the engine has a thread of its own ("service thread"); with less, the application's
 // thread makes the turns, in Store::progress() and in every Store call that waits.
 // Several threads inside MPI deadlock in Open MPI 4.1 (issues 10324, 11428), and a blocking MPI call burns a core
-// (issue 6433): hence one thread, matched probes and tests, and sleeping between turns.
+// (issue 6433): hence one thread, matched probes and tests, and sleeping between turns. A thread that other ranks ring
+// (doorbell.hpp) sleeps for long when nothing is under way.
 //
 // What throws ends alone: a Work, a Completion or a tick is logged and dropped, a message is offered again. Where MPI has
 // something under way nothing is allocated any more: begin() has done it before.
@@ -30,6 +31,7 @@
 #include "base/file.hpp"
 #include "base/unique_function.hpp"
 #include "mpi/buffer.hpp"
+#include "mpi/doorbell.hpp"
 #include "mpi/error.hpp"
 #include "mpi/event.hpp"
 
@@ -48,7 +50,7 @@ class Listener {
 
 struct EngineOptions {
   bool own_thread = true;
-  std::chrono::microseconds idle_poll_cap{1000};  ///< longest sleep between turns
+  std::chrono::microseconds idle_poll_cap{1000};  ///< longest sleep between turns of who may not be rung
 };
 
 class Engine {
@@ -64,6 +66,8 @@ class Engine {
 
   /// Messages on `comm` go to `listener` from now on. Before start().
   void listen(MPI_Comm comm, Listener& listener);
+  /// Rings end sleeps of this engine from now on, and where all ranks ring it sleeps for long. The ranks are those of listen(). Before start().
+  void wake_by(Doorbell& doorbell) noexcept { doorbell_ = &doorbell; }
   /// Starts the service thread, if the engine is to have one; until then the caller makes the turns.
   /// @errors io (no eventfd, no thread).
   [[nodiscard]] Result<void> start();
@@ -79,6 +83,14 @@ class Engine {
   /// Throws std::bad_alloc: `post` has not been called, and `completion` will not be.
   template <class Post>
   void begin(const char* name, Buffer buffer, Post post, Completion completion);
+
+  /// Engine's thread. After the begin() of a message to a rank that may be asleep.
+  void ring(int rank) noexcept {
+    if (doorbell_ != nullptr) doorbell_->ring(rank, Clock::now());
+  }
+
+  /// Engine's thread. A long message is under way whose bytes are not in its request's buffer.
+  void expect_transfer() noexcept { last_transfer_ = Clock::now(); }
 
   /// Waits for the event; makes turns itself where it must. Any thread but the engine's.
   /// @return whether it is set; false after the deadline, or when the engine has stopped.
@@ -131,7 +143,9 @@ class Engine {
   void watch(MPI_Request request, Buffer buffer, Completion completion) noexcept;
   bool test();
   void tick(Clock::time_point now) noexcept;
-  void sleep(std::chrono::microseconds limit) noexcept;
+  /// @return whether another rank has rung.
+  bool sleep(std::chrono::microseconds limit) noexcept;
+  [[nodiscard]] bool is_rung() const noexcept { return doorbell_ != nullptr && doorbell_->all_ring(); }
   [[nodiscard]] bool wait_for_service(Event& event, Clock::time_point deadline);
   [[nodiscard]] std::chrono::microseconds pause_after(Clock::time_point last_work, Clock::time_point now, std::chrono::microseconds previous) const;
 
@@ -139,6 +153,7 @@ class Engine {
   base::UniqueFd wake_;  // eventfd: written by execute() when the engine sleeps
   MPI_Comm comm_ = MPI_COMM_NULL;
   Listener* listener_ = nullptr;
+  Doorbell* doorbell_ = nullptr;
 
   std::mutex queue_mutex_;  // guards queue_ and closed_
   std::vector<Work> queue_;

@@ -14,11 +14,19 @@ using object::CopyTerms;
 
 Result<std::unique_ptr<object::ObjectReader>> Homes::open_neighbour(Home home, const ObjectName& name) {
   if (!neighbours_.reaches(home.rank)) return std::unique_ptr<object::ObjectReader>();
-  TARN_TRY(const auto stored, client_.find(home, name));
-  auto extents = neighbours_.open(home.rank, stored);
-  if (!extents) return std::unique_ptr<object::ObjectReader>();  // overwritten meanwhile, or another file system
-  return std::make_unique<NeighbourReader>(home.rank, name, stored.info, std::move(*extents), neighbours_.verified(home.rank, stored),
-                                           [this, home, stored] { neighbours_.set_verified(home.rank, stored); });
+  auto stored = neighbours_.known(home.rank, home.disk, name);
+  if (!stored) {
+    const auto moment = neighbours_.moment(home.rank);
+    TARN_TRY(auto answer, client_.find(home, name));
+    stored = neighbours_.learn(home.rank, home.disk, name, std::move(answer), moment);
+  }
+  auto extents = neighbours_.open(home.rank, *stored);
+  if (!extents) {  // moved or overwritten meanwhile, or another file system
+    neighbours_.forget(home.rank, home.disk, name);
+    return std::unique_ptr<object::ObjectReader>();
+  }
+  return std::make_unique<NeighbourReader>(home.rank, name, stored->info, std::move(*extents), neighbours_.verified(home.rank, *stored),
+                                           [this, home, stored] { neighbours_.set_verified(home.rank, *stored); });
 }
 
 Result<object::StoredObject> Homes::find(Home home, const ObjectName& name) {

@@ -1,6 +1,8 @@
 #include "mpi/membership.hpp"
 
 #include <algorithm>
+#include <cmath>
+#include <cstdint>
 #include <map>
 #include <set>
 #include <utility>
@@ -90,6 +92,11 @@ Result<void> check_launcher(MPI_Comm comm) {
   const auto disagreement = job::launcher_disagreement(job::read_job_env(job::current_environment()), size);
   if (disagreement) return fail(ErrorCode::invalid, *disagreement);
   return {};
+}
+
+std::chrono::milliseconds request_timeout(const StoreOptions& options, int ranks) {
+  if (options.request_timeout.count() > 0) return options.request_timeout;
+  return std::chrono::milliseconds(static_cast<std::int64_t>(30'000 * (1 + std::log2(static_cast<double>(ranks)))));
 }
 
 Result<Members> exchange_identity(Collectives& collectives, const Comm& comm, const StoreOptions& options) {

@@ -2,6 +2,7 @@
 // Level 6 (mpi). Collective steps of open(); each ends in an agreement.
 #pragma once
 
+#include <chrono>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -19,6 +20,9 @@ namespace tarn::mpi {
 /// Not collective. When `comm` holds all processes that MPI knows, the launcher must have started as many.
 /// @errors invalid: N separate singletons instead of one job of N, with the remedy.
 [[nodiscard]] Result<void> check_launcher(MPI_Comm comm);
+
+/// How long a request to another rank may take: 30 s * (1 + log2(ranks)) unless the options say otherwise.
+[[nodiscard]] std::chrono::milliseconds request_timeout(const StoreOptions& options, int ranks);
 
 /// Who takes part: the same on every rank, but for `options`.
 struct Members {

@@ -17,6 +17,13 @@ namespace tarn::mpi {
 using base::Decoder;
 using base::Encoder;
 
+namespace {
+/// What is read of a disk, sent and checked at the same time are pieces of one object: small enough for that, and for a core's cache, and whole
+/// blocks, so that none is verified twice.
+constexpr std::uint64_t kReadPieceBytes = 256 * limits::KiB;
+static_assert(kReadPieceBytes <= limits::kPeerTransferBytes);
+}  // namespace
+
 Encoder begin_object_message(std::uint32_t disk, const ObjectName& name) {
   Encoder encoder = begin_message();
   encoder.u32(disk);
@@ -52,23 +59,26 @@ Result<OpenedObject> PeerClient::open(Home home, const ObjectName& name) {
   return fail(malformed("an object's description"));
 }
 
-Result<void> PeerClient::read_session(RankId rank, std::uint64_t session, std::uint64_t offset, std::span<std::byte> target) {
-  std::deque<std::pair<std::shared_ptr<Call>, std::size_t>> under_way;
+Result<void> PeerClient::read_session(RankId rank, std::uint64_t session, std::uint64_t offset, std::span<std::byte> target,
+                                      const ArrivedFn& arrived) {
+  std::deque<std::pair<std::shared_ptr<Call>, std::span<std::byte>>> under_way;
   Result<void> outcome;
   while (!target.empty() || !under_way.empty()) {
     while (outcome && !target.empty() && under_way.size() < limits::kPeerTransfersInFlight) {
-      const auto piece = target.first(std::min(target.size(), limits::kPeerTransferBytes));
+      const auto piece = target.first(std::min<std::size_t>(target.size(), kReadPieceBytes - offset % kReadPieceBytes));
       Encoder message = begin_message();
       message.u64(session).u64(offset).u64(piece.size());
-      under_way.emplace_back(caller_.start(rank, Op::read, std::move(message), {}, piece), piece.size());
+      under_way.emplace_back(caller_.start(rank, Op::read, std::move(message), {}, piece), piece);
       offset += piece.size();
       target = target.subspan(piece.size());
     }
     // Every call is finished, also after an error: their targets are the caller's memory.
     if (under_way.empty()) break;
-    auto ended = caller_.finish(*under_way.front().first);
-    if (ended && under_way.front().first->data_bytes() != under_way.front().second) ended = fail(malformed("the length of a piece"));
+    const auto& [call, piece] = under_way.front();
+    auto ended = caller_.finish(*call);
+    if (ended && call->data_bytes() != piece.size()) ended = fail(malformed("the length of a piece"));
     if (!ended && outcome) outcome = std::move(ended);
+    if (outcome && arrived) arrived(piece);
     under_way.pop_front();
   }
   return outcome;
@@ -78,9 +88,12 @@ Result<std::vector<std::byte>> PeerClient::get(Home home, const ObjectName& name
   TARN_TRY(auto opened, open(home, name));
   if (opened.session != 0) {
     opened.bytes.resize(static_cast<std::size_t>(opened.stored.info.size_bytes));
-    auto outcome = read_session(home.rank, opened.session, 0, opened.bytes);
+    base::ChecksumStream stream;  // of what has come, while the rest is on its way
+    auto outcome = read_session(home.rank, opened.session, 0, opened.bytes, [&](std::span<const std::byte> piece) { stream.update(piece); });
     end(home.rank, opened.session, Op::close);
     TARN_CHECK(std::move(outcome));
+    TARN_CHECK(verify(name, opened.stored.info, stream.digest(), home.rank));
+    return std::move(opened.bytes);
   }
   TARN_CHECK(verify(name, opened.stored.info, base::xxh3_128(opened.bytes), home.rank));
   return std::move(opened.bytes);

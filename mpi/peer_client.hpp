@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -69,8 +70,11 @@ class PeerClient {
   /// forget(), and ends it with Op::close or Op::put_abort, without waiting for the answer.
   void end(RankId rank, std::uint64_t session, Op op) noexcept;
   [[nodiscard]] Result<OpenedObject> open(Home home, const ObjectName& name);
+  using ArrivedFn = std::function<void(std::span<const std::byte>)>;
   /// Reads object bytes [offset, offset + target.size()), all inside of the object, from a session.
-  [[nodiscard]] Result<void> read_session(RankId rank, std::uint64_t session, std::uint64_t offset, std::span<std::byte> target);
+  /// @param arrived  called with each piece, in order, while others are still on their way; not after an error.
+  [[nodiscard]] Result<void> read_session(RankId rank, std::uint64_t session, std::uint64_t offset, std::span<std::byte> target,
+                                          const ArrivedFn& arrived = {});
   [[nodiscard]] Caller& caller() noexcept { return caller_; }
 
   /// No more touches: the store is closing.

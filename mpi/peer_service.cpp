@@ -139,6 +139,7 @@ void PeerService::post(int rank, int tag, Buffer message, std::size_t charge) {
     sent(rank, charge);
     throw;
   }
+  engine_.ring(rank);  // who waits for an answer may sleep as well
 }
 
 void PeerService::sent(int rank, std::size_t charge) {

@@ -1,6 +1,5 @@
 #include "mpi/store_impl.hpp"
 
-#include <cmath>
 #include <thread>
 #include <utility>
 
@@ -15,12 +14,6 @@ namespace {
 
 constexpr unsigned kDataThreads = 2;
 
-/// 30 s * (1 + log2(ranks)) unless the options say otherwise.
-std::chrono::milliseconds request_timeout(const StoreOptions& options, int ranks) {
-  if (options.request_timeout.count() > 0) return options.request_timeout;
-  return std::chrono::milliseconds(static_cast<std::int64_t>(30'000 * (1 + std::log2(static_cast<double>(ranks)))));
-}
-
 }  // namespace
 
 Store::Impl::Impl(Comms comms, mpi::Members members, mpi::ThreadLevel level)
@@ -32,7 +25,7 @@ Store::Impl::Impl(Comms comms, mpi::Members members, mpi::ThreadLevel level)
       collectives_(engine_, comms_.application),
       job_collectives_(engine_, comms_.jobs),
       calls_(collectives_, members_.mixed()),
-      caller_(engine_, comms_.peers.get(), request_timeout(options_, comms_.peers.size())),
+      caller_(engine_, comms_.peers.get(), mpi::request_timeout(options_, comms_.peers.size())),
       service_(engine_, comms_.peers.get(), comms_.peers.size(), data_pool_, control_pool_),
       client_(caller_),
       presence_(caller_, comms_.peers.rank(), comms_.peers.size()) {}
@@ -63,6 +56,9 @@ Result<void> Store::Impl::open() {
   map_ = std::make_shared<const placement::StoreMap>(std::move(map));
   TARN_TRY(const auto buckets, mpi::exchange_buckets(collectives_, local_.get()));
   TARN_TRY(secrets_, mpi::share_secrets(collectives_, options_.sidecar.anonymous));
+  TARN_CHECK(doorbell_.open(collectives_));
+  TARN_CHECK(changes_.open(collectives_, map_->ranks));
+  if (local_) local_->count_changes(changes_.own());
   make_parts();
   TARN_CHECK(collectives_.agree(buckets_->adopt(buckets)));
   TARN_CHECK(layout_.find_out(collectives_, local_.get(), *map_, buckets_->any_mirror()));
@@ -92,7 +88,7 @@ Result<void> Store::Impl::open_disks(const placement::Rank& here) {
 
 void Store::Impl::make_parts() {
   if (local_) handlers_.emplace(*local_, data_pool_, caller_.timeout());
-  neighbours_.emplace(*map_, rank());
+  neighbours_.emplace(*map_, rank(), &changes_);
   fetcher_.emplace(rank(), local_.get(), *neighbours_, client_);
   homes_.emplace(rank(), local_.get(), client_, *neighbours_);
   copies_.emplace(map_, rank(), local_.get(), *homes_, layout_);
@@ -106,6 +102,7 @@ void Store::Impl::make_parts() {
   jobs_->add_to(service_);
   store_->add_to(service_);
   engine_.listen(comms_.peers.get(), *this);
+  engine_.wake_by(doorbell_);
 }
 
 Result<void> Store::Impl::start_threads() {

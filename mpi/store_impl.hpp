@@ -24,6 +24,7 @@
 #include "mpi/comm.hpp"
 #include "mpi/copies.hpp"
 #include "mpi/distributed_store.hpp"
+#include "mpi/doorbell.hpp"
 #include "mpi/endpoint_file.hpp"
 #include "mpi/engine.hpp"
 #include "mpi/homes.hpp"
@@ -38,6 +39,7 @@
 #include "mpi/placed.hpp"
 #include "mpi/presence.hpp"
 #include "mpi/settle.hpp"
+#include "mpi/shared_changes.hpp"
 #include "mpi/store_fetcher.hpp"
 #include "mpi/worker_pool.hpp"
 #include "object/local_store.hpp"
@@ -122,6 +124,7 @@ class Store::Impl final : private mpi::Listener {
   const StoreOptions& options_;  // of members_
   const mpi::CallingThread calling_thread_;
   Comms comms_;
+  mpi::Doorbell doorbell_;
   mpi::Engine engine_;
   mpi::MpiCollectives collectives_;
   mpi::MpiCollectives job_collectives_;
@@ -133,6 +136,7 @@ class Store::Impl final : private mpi::Listener {
   mpi::PeerClient client_;
   mpi::Presence presence_;
   mpi::Secrets secrets_;
+  mpi::SharedChanges changes_;
   std::unique_ptr<object::LocalStore> local_;  // null: a rank without disks
   std::shared_ptr<const placement::StoreMap> map_;
   mpi::Layout layout_;

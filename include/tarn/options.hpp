@@ -67,8 +67,8 @@ struct StoreOptions {
   std::uint64_t compaction_bytes_per_second = std::uint64_t{128} << 20;
   /// How long a request to another rank may take; 0: 30 s * (1 + log2(ranks)).
   std::chrono::milliseconds request_timeout{0};
-  /// Longest sleep of the idle service thread: latency of a first request against CPU. Four times that after half a second
-  /// without a message.
+  /// Longest sleep of the service thread: latency against CPU. When nothing is under way it sleeps for 50 times that where other ranks
+  /// ring to wake it (all on one machine), and after half a second for 4 times that elsewhere.
   std::chrono::microseconds idle_poll_cap{1000};
 };
 

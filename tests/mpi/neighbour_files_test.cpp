@@ -4,6 +4,7 @@
 
 #include "mpi/mpi_test.hpp"
 #include "mpi/neighbour_files.hpp"
+#include "mpi/stopped_rank.hpp"
 #include "object/local_store.hpp"
 #include "placement/store_map.hpp"
 
@@ -70,4 +71,74 @@ TEST_CASE("NeighbourFiles: a volume that its owner has removed does not stay ope
   neighbours.on_tick(mpi::Clock::now() + std::chrono::minutes(1));
   CHECK(file.expired());
   REQUIRE(failure((*store)->close()) == "");
+}
+
+TEST_CASE("Neighbours: what any rank has put, replaced or removed is seen by the next read of any other", "[neighbours]") {
+  SharedDirectory directory;
+  Store store = open_store(test_options(directory));
+  if (world_rank() == 0) REQUIRE(failure(store.create_bucket("data")) == "");
+  meet(store);
+  const int owner = world_size() > 1 ? 1 : 0;
+  const ObjectName name{"data", key_on(store, "data", "k", owner)}, other{"data", key_on(store, "data", "other", owner)};
+  for (int round = 0; round < 30; ++round) {
+    const int writer = round % world_size();
+    const auto seed = static_cast<std::uint64_t>(round);
+    if (world_rank() == writer) CHECK(failure(store.put(name, test_bytes(3000, seed))) == "");
+    meet(store);
+    for (int i = 0; i < 3; ++i) CHECK((store.get(name).value() == test_bytes(3000, seed)));
+    meet(store);
+    if (round % 3 == 0 && world_rank() == writer) CHECK(failure(store.put(other, test_bytes(10, seed))) == "");
+    if (round % 3 == 1 && world_rank() == writer) CHECK(failure(store.remove(other)) == "");
+    meet(store);
+    CHECK((code_of(store.get(other)) == (round % 3 == 0 ? "success" : "not_found")));
+    meet(store);
+  }
+  REQUIRE(failure(store.close()) == "");
+}
+
+TEST_CASE("Neighbours: versions of an object that is being replaced never go back", "[neighbours]") {
+  SharedDirectory directory;
+  Store store = open_store(test_options(directory));
+  if (world_rank() == 0) REQUIRE(failure(store.create_bucket("data")) == "");
+  meet(store);
+  const ObjectName name{"data", key_on(store, "data", "k", 0)};
+  constexpr std::uint64_t kVersions = 400;
+  const auto version_of = [&]() -> std::uint64_t {  // its size says it
+    const auto bytes = store.get(name);
+    REQUIRE(failure(bytes) == "");
+    return bytes->size();
+  };
+  if (world_rank() == 0) REQUIRE(failure(store.put(name, test_bytes(1, 1))) == "");
+  meet(store);
+  std::uint64_t last = 1;
+  if (world_rank() == 0) {
+    for (std::uint64_t version = 2; version <= kVersions; ++version) REQUIRE(failure(store.put(name, test_bytes(version, version))) == "");
+  } else {
+    const auto limit = mpi::Clock::now() + std::chrono::seconds(60);
+    for (; last < kVersions && mpi::Clock::now() < limit;) {
+      const std::uint64_t now = version_of();
+      CHECK(now >= last);
+      last = now;
+    }
+  }
+  meet(store);
+  CHECK(version_of() == kVersions);
+  REQUIRE(failure(store.close()) == "");
+}
+
+TEST_CASE("Neighbours: an object that was read before is read without its rank, while nothing changes there", "[neighbours]") {
+  SharedDirectory directory;
+  const auto pids = processes_of_ranks();
+  Store store = open_store(test_options(directory));
+  if (world_rank() == 0) REQUIRE(failure(store.create_bucket("data")) == "");
+  meet(store);
+  if (world_rank() == 0 && world_size() > 1 && !test_options(directory).node_id_from_rank) {
+    const ObjectName name{"data", key_on(store, "data", "k", 1)};
+    REQUIRE(failure(store.put(name, test_bytes(3000, 1))) == "");
+    CHECK((store.get(name).value() == test_bytes(3000, 1)));
+    const StoppedProcess stopped(pids[1]);
+    CHECK((store.get(name).value() == test_bytes(3000, 1)));
+  }
+  meet(store);
+  REQUIRE(failure(store.close()) == "");
 }
