@@ -46,7 +46,7 @@ started=$SECONDS
 [[ $install == no ]] || "$root/tests/install-deps.sh" build test
 
 # Under sanitizers everything runs but what measures an idle rank, and fewer numbers of ranks.
-not_sanitized='^(mpi_idle_.*|mpi_(node|remote|funneled)_[2458]|cli_(objects|dsort|serve)_[14]|example_.*_[14]|quickstart)$'
+not_sanitized='^(mpi_idle_.*|mpi_(node|remote|funneled|serialized)_[12458]|cli_(objects|dsort|serve|restart)_[14]|cli_scratch_3|slurm_.*|example_.*|quickstart)$'
 
 # Runs the tests of one preset; its counts go to $summary, its outcome to $failed.
 failed=0

@@ -41,6 +41,9 @@ cmake --preset release -B "$build_dir/release" >"$build_dir/release.log" 2>&1 ||
 cmake --build "$build_dir/release" --parallel "$(nproc)" --target scale_bench >"$build_dir/release.log" 2>&1 || { tail -n 60 "$build_dir/release.log" >&2; exit 1; }
 "$build_dir/release/tests/bench/scale_bench" --dir "${TMPDIR:-/tmp}" --check
 
+echo "== a volume, each byte of it damaged in turn"
+TARN_FUZZ_FULL=1 TARN_LOG=off "$build_dir/dev/tests/fuzz/fuzz_volume"
+
 echo "== file systems"
 tests/filesystems.sh --no-install --no-build --build-dir "$build_dir" || [[ $? -eq 77 ]]
 
