@@ -102,9 +102,8 @@ Result<DsortReport> run_dsort(DsortContext& context, const DsortSpec& spec, cons
   DsortReport report;
   bool made_bucket = false;
   auto outcome = ranks.run("dsort", [&] {
-    DsortContext together{
-        ranks,          context.fetcher, context.store,  context.map, context.create_bucket, context.remove_bucket, context.make_copies,
-        context.placed, context.settled, context.threads};
+    DsortContext together{ranks,           context.fetcher,     context.store,  context.map,    context.create_bucket, context.remove_bucket,
+                          context.threads, context.make_copies, context.placed, context.settled};
     return run_job(together, spec, progress, abort, made_bucket, report);
   });
   if (outcome) return report;

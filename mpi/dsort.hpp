@@ -32,13 +32,13 @@ struct DsortContext {
   std::shared_ptr<const placement::StoreMap> map;
   /// Make and remove the output bucket on all ranks; called on rank 0, while the others wait in a collective.
   std::function<Result<void>(const std::string&bucket)> create_bucket, remove_bucket;
+  unsigned threads = 0;  ///< that read and write; 0: this node's cores shared out among its ranks, at most 4
   /// Collective. Gives the output the copies that its bucket keeps; empty: it keeps one.
   std::function<Result<void>(Collectives& collectives, const std::string& bucket)> make_copies = {};
   /// Whether objects of a bucket may lie elsewhere than at their homes; empty: they do not.
   std::function<bool(const std::string& bucket)> placed = {};
   /// Whether every object is where it belongs; empty: it is.
   std::function<bool()> settled = {};
-  unsigned threads = 0;  ///< that read and write; 0: this node's cores shared out among its ranks, at most 4
 };
 
 /// Collective. Runs a dsort to its end; every rank returns the same outcome, also when one of them throws on the way.

@@ -160,6 +160,7 @@ mpi::DsortContext Store::Impl::dsort_context(mpi::Collectives& collectives) {
           map_,
           [this](const std::string& bucket) { return buckets_->create(bucket); },
           [this](const std::string& bucket) { return buckets_->remove(bucket); },
+          0,
           [this](mpi::Collectives& together, const std::string& bucket) {
             auto context = settle_context(together);
             return mpi::make_copies(context, bucket);
