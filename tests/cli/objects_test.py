@@ -265,8 +265,8 @@ class Listings(StoreTest):
         state = json.loads(self.store.ok("status", "--json"))
         listed = json.loads(self.store.ok("ls", "--json"))
         self.store.ok("rb", "tarn://kept-safe/")
-        self.assertIn("bucket kept-safe, durability sync\n", text)
-        self.assertIn("bucket lists, durability none\n", text)
+        self.assertIn("bucket kept-safe, durability sync, 1 copy, placement hash\n", text)
+        self.assertIn("bucket lists, durability none, 1 copy, placement hash\n", text)
         self.assertEqual(state["buckets"], listed)
         self.assertNotIn("kept-safe", self.store.ok("status").decode())
 
