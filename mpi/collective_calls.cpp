@@ -30,7 +30,6 @@ Result<CollectiveCalls::Bounds> CollectiveCalls::meet(std::optional<CollectiveCa
 }
 
 Result<void> CollectiveCalls::begin(CollectiveCall call) {
-  if (!mixed_ && call != CollectiveCall::close) return {};
   TARN_TRY(const Bounds all, meet(call));
   if (all.lowest == all.highest) return {};
   return fail(ErrorCode::invalid,

@@ -24,7 +24,7 @@ Store::Impl::Impl(Comms comms, mpi::Members members, mpi::ThreadLevel level)
       engine_({level == mpi::ThreadLevel::any, options_.idle_poll_cap}),
       collectives_(engine_, comms_.application),
       job_collectives_(engine_, comms_.jobs),
-      calls_(collectives_, members_.mixed()),
+      calls_(collectives_),
       caller_(engine_, comms_.peers.get(), mpi::request_timeout(options_, comms_.peers.size())),
       service_(engine_, comms_.peers.get(), comms_.peers.size(), data_pool_, control_pool_),
       client_(caller_),

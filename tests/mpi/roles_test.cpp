@@ -161,18 +161,29 @@ TEST_CASE("roles: who closes early goes on serving until all have closed", "[rol
 }
 
 TEST_CASE("roles: ranks that make different collective calls are told so, and the store goes on", "[roles]") {
-  if (world_size() < 3) return;
-  const bool service = world_rank() == 1;
-  SharedDirectory directory;
-  Store store = open_store(options_as(directory, service));
-  if (!service) {
-    const auto outcome = world_rank() == 0 ? store.flush() : store.close();
-    REQUIRE_FALSE(outcome);
-    CHECK(outcome.error().code == ErrorCode::invalid);
-    CHECK_THAT(outcome.error().message, Catch::Contains("flush()") && Catch::Contains("close()"));
-    use(store, "data");
+  for (const bool mixed : {true, false}) {
+    if (world_size() < (mixed ? 3 : 2)) continue;
+    INFO((mixed ? "beside a service rank" : "without service ranks"));
+    const bool service = mixed && world_rank() == 1;
+    SharedDirectory directory;
+    Store store = open_store(mixed ? options_as(directory, service) : test_options(directory));
+    const auto refused = [](const auto& outcome, const char* one, const char* other) {
+      REQUIRE_FALSE(outcome);
+      CHECK(outcome.error().code == ErrorCode::invalid);
+      CHECK_THAT(outcome.error().message, Catch::Contains(one) && Catch::Contains(other));
+    };
+    if (!service) {
+      refused(world_rank() == 0 ? store.flush() : store.close(), "flush()", "close()");
+      if (world_rank() == 0) {
+        refused(store.dsort(shards_of("data")), "dsort()", "flush()");
+      } else {
+        refused(store.flush(), "dsort()", "flush()");
+      }
+      use(store, "data");
+    }
+    REQUIRE(failure(store.close()) == "");
+    meet();
   }
-  REQUIRE(failure(store.close()) == "");
 }
 
 TEST_CASE("roles: a dsort that the application's ranks disagree on, or that is wrong, fails on all of them and hangs nobody", "[roles]") {
