@@ -12,10 +12,18 @@ work=$(mktemp -d "${TMPDIR:-/tmp}/tarn-side-XXXXXX")
 disks=${1:-$work}
 store_pid=
 
-# USR1 is the signal that Open MPI's mpirun hands to its ranks and then waits for them.
+# USR1 is the signal that Open MPI's mpirun hands to its ranks and then waits for them. A store that hangs in its start does not
+# listen to it; then TERM, by which mpirun kills its ranks, and at last KILL.
 stop_store() {
   [[ -n $store_pid ]] || return 0
-  kill -USR1 "$store_pid" 2>/dev/null || true
+  local signal i
+  for signal in USR1 TERM KILL; do
+    kill -s "$signal" "$store_pid" 2>/dev/null || break
+    for ((i = 0; i < 300; ++i)); do
+      kill -0 "$store_pid" 2>/dev/null || break 2
+      sleep 0.1
+    done
+  done
   wait "$store_pid" || true
   store_pid=
 }

@@ -33,3 +33,19 @@ for node in $TARN_NODES; do
 done
 [[ ${#disks[@]} -eq 5 && $(printf '%s\n' "${disks[@]%/*}" | sort -u | wc -l) -eq 3 ]] || fail "not five disks on three nodes: ${disks[*]}"
 expect_nothing_left
+
+# A directory of another user, a link: refused; nothing is written there, and the other node has nothing left.
+be_faster n2 'mkdir -m 777 {dir} && chown nobody {dir}'
+submit 77 "on n2 cannot be a directory of this user alone (File exists)" -w n1,n2 -N 2 -n 2 "$script" "$simulation" "{dir}"
+settle
+expect_untouched n2 nobody:777
+be_faster n2 'mkdir /run/scratch/elsewhere && ln -s /run/scratch/elsewhere {dir}'
+submit 77 "on n2 cannot be a directory of this user alone (File exists)" -w n1,n2 -N 2 -n 2 "$script" "$simulation" "{dir}"
+settle
+expect_untouched n2 root:777
+# One's own, of a job that was requeued, is taken; nobody else sees into it.
+be_faster n2 'mkdir -m 755 {dir}'
+# shellcheck disable=SC2016  # the ranks' variables
+submit 0 "mode 700 on n2" -w n1,n2 -N 2 -n 2 "$script" bash -c 'echo "mode $(stat -c %a "$TARN_DIR") on $(hostname)"'
+settle
+expect_nothing_left

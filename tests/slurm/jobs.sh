@@ -31,6 +31,18 @@ submit() {
   jobs+=("$id$separator$code$separator$text$separator$*")
 }
 
+# The number that the next job gets; nobody else uses this cluster.
+next_job() { scontrol show config | sed -n 's/^NEXT_JOB_ID *= *//p'; }
+
+# As if another user had been faster: a command line on a node, "{dir}" being the directory that the next job wants to make there.
+be_faster() {
+  "$here/on_node.sh" "$1" "dir=/run/scratch/root-tarn-$(next_job); ${2//\{dir\}/\$dir}"
+}
+# What another user owns is as it was, and goes away now.
+expect_untouched() {
+  "$here/on_node.sh" "$1" "cd /run/scratch && [[ \$(stat -c %U:%a root-tarn-*) == $2 && -z \$(ls -A root-tarn-*/) ]] && rm -rf root-tarn-*" || fail "$1: not $2 any more"
+}
+
 job_field() { scontrol show job "$1" | sed -n "s/.* $2=\([^ ]*\).*/\1/p" | head -n 1; }
 
 # All jobs that were submitted have ended as they should.
@@ -60,13 +72,18 @@ settle() {
 
 # Nothing is left of the jobs on the head node or on any other.
 expect_nothing_left() {
-  local node left
+  local node left deadline
   left=$(squeue -h)
   [[ -z $left ]] || fail "jobs in the queue: $left"
   left=$(find "$HOME" -mindepth 1 -maxdepth 1 ! -name '*.out')
   [[ -z $left ]] || fail "left in the directory of the jobs: $left"
-  for node in $TARN_NODES; do
-    left=$("$here/on_node.sh" "$node" "find /run/scratch -mindepth 1 -name '*-tarn-*'; ps -eo comm= | grep -xE 'tarn|simulation|mpmd.*|orted|mpirun|slurmstepd' || true")
-    [[ -z $left ]] || fail "left on $node: $left"
+  for node in $TARN_NODES; do  # slurmd ends its helpers soon after the job
+    deadline=$((SECONDS + 10))
+    while :; do
+      left=$("$here/on_node.sh" "$node" "find /run/scratch -mindepth 1 -name '*-tarn-*'; ps -eo comm= | grep -xE 'tarn|simulation|mpmd.*|orted|mpirun|slurmstepd' || true")
+      [[ -n $left ]] || break
+      ((SECONDS < deadline)) || fail "left on $node: $left"
+      sleep 0.1
+    done
   done
 }

@@ -16,6 +16,18 @@ LAUNCH=srun STORAGE=3 submit 64 "3 tasks cannot be 3 storage ranks" -N 1 -n 3 "$
 settle
 expect_nothing_left
 
+# Scripts in a directory that another user has made would be run: refused, for both directories.
+be_faster n1 "mkdir {dir} && chown nobody {dir}"
+submit 77 "on n1 cannot be a directory of this user alone" -w n1 -N 1 -n 2 "$script" "$simulation"
+settle
+expect_untouched n1 nobody:755
+taken=tarn-$(next_job)
+mkdir "$taken" && chown nobody "$taken"
+submit 77 "/$taken on n1 cannot be a directory of this user alone" -w n1 -N 1 -n 2 "$script" "$simulation"
+settle
+rmdir "$taken"  # and so it is still there, and empty
+expect_nothing_left
+
 # Storage ranks are on different nodes: what is kept is on three.
 KEEP=yes LAUNCH=srun submit 0 "checkpoints of 2 ranks" -N 3 -n 5 "$script" "$simulation"
 KEEP=yes LAUNCH=mpirun submit 0 "checkpoints of 2 ranks" -N 3 -n 5 "$script" "$simulation"
