@@ -17,7 +17,7 @@
 namespace tarn::mpi {
 
 inline constexpr std::uint32_t kWireMagic = 0x4e524154;  // "TARN"
-inline constexpr std::uint8_t kWireVersion = 1;
+inline constexpr std::uint8_t kWireVersion = 2;
 inline constexpr std::size_t kHeaderBytes = 16;
 
 // Tags of the communicator for messages between two ranks.

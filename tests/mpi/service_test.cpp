@@ -16,6 +16,7 @@
 #include "mpi/membership.hpp"
 #include "mpi/mpi_test.hpp"
 #include "mpi/stopped_rank.hpp"
+#include "mpi/wire.hpp"
 
 using namespace tarn;
 using namespace tarn::tests;
@@ -43,6 +44,19 @@ double seconds_of(const std::function<void()>& work) {
 }
 
 }  // namespace
+
+TEST_CASE("Service: a message of another version of the protocol is refused, and both versions are named", "[service]") {
+  base::Encoder encoder = mpi::begin_message();
+  std::vector<std::byte> message(encoder.bytes().begin(), encoder.bytes().end());
+  mpi::write_header(message, {mpi::Op::ping, 0, 7});
+  CHECK(mpi::read_header(message).value().id == 7);
+  CHECK(message[4] == std::byte{2});  // as docs/WIRE.md draws it
+  message[4] = std::byte{1};
+  const auto header = mpi::read_header(message);
+  REQUIRE_FALSE(header);
+  CHECK(header.error().code == ErrorCode::corrupt);
+  CHECK(header.error().message == "another rank speaks version 1 of the peer protocol, this one version 2");
+}
 
 TEST_CASE("Service: a rank that computes answers the others meanwhile", "[service]") {
   if (world_size() == 1 || !has_service_thread()) return;
