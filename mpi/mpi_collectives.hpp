@@ -27,6 +27,9 @@ class MpiCollectives final : public Collectives {
   /// Whether waits may last as long as the job: then no rank counts as lost for being silent, say in a debugger.
   void set_patient(bool patient) noexcept { patient_ = patient; }
 
+  /// Whether a call has failed so that every further one does.
+  [[nodiscard]] bool over() const noexcept { return lost_.has_value(); }
+
   [[nodiscard]] RankId rank() const noexcept override { return comm_.rank(); }
   [[nodiscard]] int size() const noexcept override { return comm_.size(); }
   [[nodiscard]] Result<void> barrier() override;

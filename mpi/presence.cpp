@@ -38,6 +38,11 @@ std::optional<Error> Presence::told() {
   return told_;
 }
 
+bool Presence::over() {
+  const std::lock_guard lock(mutex_);
+  return told_.has_value();
+}
+
 Result<void> Presence::look_patiently() {
   if (auto lost = told()) return fail(std::move(*lost));
   return {};

@@ -42,6 +42,8 @@ class Presence {
 
   /// This rank has left a collective call that others may be in: their waits, and its own, end with rank_lost from now on.
   void give_up(std::string_view why) noexcept;
+  /// Whether this rank has given up, or has been told that another has or is lost. Any thread.
+  [[nodiscard]] bool over();
 
   /// For a wait that may last as long as the job: nobody is asked, nobody counts as lost for being silent.
   /// @errors rank_lost: another rank has found one lost, or has given up.

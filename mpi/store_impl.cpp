@@ -1,5 +1,6 @@
 #include "mpi/store_impl.hpp"
 
+#include <new>
 #include <thread>
 #include <utility>
 
@@ -13,6 +14,7 @@ namespace tarn {
 namespace {
 
 constexpr unsigned kDataThreads = 2;
+constexpr std::chrono::seconds kFarewell{2};  // for the answers of those that still answer
 
 }  // namespace
 
@@ -31,6 +33,7 @@ Store::Impl::Impl(Comms comms, mpi::Members members, mpi::ThreadLevel level)
       presence_(caller_, comms_.peers.rank(), comms_.peers.size()) {}
 
 Store::Impl::~Impl() {
+  if (opened_ && !closed_) say_farewell();
   stop();
   if (opened_ && !closed_) {
     base::log_warn("a store was destroyed without close(): its communicators are lost");
@@ -191,7 +194,7 @@ Result<void> Store::Impl::close() {
   beside_engine([this] { jobs_->stop(); });
   client_.stop_touching();
   TARN_CHECK(collectives_.barrier());  // no rank asks another for anything any more
-  drain();
+  if (!drain(caller_.timeout())) base::log_warn("some answers of other ranks never came; their messages are left behind");
   TARN_CHECK(collectives_.barrier());
   data_pool_.stop();
   control_pool_.stop();
@@ -214,20 +217,37 @@ void Store::Impl::beside_engine(Function function) {
   thread.join();
 }
 
-void Store::Impl::drain() {
-  const auto limit = mpi::Clock::now() + caller_.timeout();
-  bool idle = false;
-  while (!idle && mpi::Clock::now() < limit) {
-    mpi::Event looked;
-    // One turn of the engine lies between two looks, so this does not hold up what it waits for.
-    if (!engine_.execute([&] {
-          idle = engine_.outstanding() == 0 && caller_.idle();
-          looked.set();
-        }))
-      return;
-    engine_.wait(looked, mpi::kNoDeadline);
+void Store::Impl::say_farewell() noexcept {
+  // Nobody is told twice, and MPI is called only by a thread that may.
+  if (!mpi::mpi_is_usable() || !calling_thread_.allows() || collectives_.over() || presence_.over()) return;
+  const mpi::ApplicationCall call;
+  presence_.give_up("the store was destroyed without close()");
+  try {
+    static_cast<void>(drain(kFarewell));
+  } catch (const std::bad_alloc&) {  // the others find out by silence
+    return;
   }
-  if (!idle) base::log_warn("some answers of other ranks never came; their messages are left behind");
+}
+
+bool Store::Impl::drain(std::chrono::milliseconds time) {
+  const auto limit = mpi::Clock::now() + time;
+  // Shared: the last look may come after the end of the wait.
+  struct Look {
+    mpi::Event done;
+    bool idle = false;
+  };
+  while (mpi::Clock::now() < limit) {
+    const auto look = std::make_shared<Look>();
+    // One turn of the engine lies between two looks, so this does not hold up what it waits for.
+    if (!engine_.execute([this, look] {
+          look->idle = engine_.outstanding() == 0 && caller_.idle();
+          look->done.set();
+        }))
+      return true;
+    if (!engine_.wait(look->done, limit)) return false;
+    if (look->idle) return true;
+  }
+  return false;
 }
 
 void Store::Impl::stop() noexcept {

@@ -112,8 +112,10 @@ class Store::Impl final : private mpi::Listener {
   /// Collective calls end from now on when a rank is lost.
   [[nodiscard]] Result<void> watch_ranks();
   [[nodiscard]] Result<void> serve();
-  /// Waits, within the time limit, until MPI has taken all that this rank has sent and all late answers are in.
-  void drain();
+  /// Waits until MPI has taken all that this rank has sent and all late answers are in. @return whether it came to that in time.
+  [[nodiscard]] bool drain(std::chrono::milliseconds time);
+  /// Before an end without close(): the others' collective calls would wait for this rank, service ranks' until the job ends.
+  void say_farewell() noexcept;
   /// Runs what waits for threads that may wait for other ranks; this thread goes on turning the engine meanwhile.
   template <class Function>
   void beside_engine(Function function);

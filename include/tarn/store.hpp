@@ -98,7 +98,9 @@ class Store {
   explicit Store(std::unique_ptr<Impl> impl);
   Store(Store&&) noexcept;
   Store& operator=(Store&&) noexcept;
-  ~Store();  ///< closes nothing: a store that was not closed logs it and leaves MPI alone
+  /// Closes nothing. A store that was not closed logs it and tells the other ranks, whose collective calls end with rank_lost from
+  /// then on, `tarn serve` among them. Waits for their answers, 2 s at most. After MPI_Finalize nobody can be told.
+  ~Store();
 
   [[nodiscard]] RankId rank() const noexcept;
   [[nodiscard]] int size() const noexcept;

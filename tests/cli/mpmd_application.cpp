@@ -1,6 +1,7 @@
 // mpmd_application.cpp - an application beside `tarn serve` that a test can hold: it writes, says that it runs, waits, reads, closes.
-//   mpmd_application HOLD [--dir DIR] [--node-id-from-rank] [--bad]
-// Makes HOLD.running, then waits for the file HOLD. --bad: its ranks want different request timeouts.
+//   mpmd_application HOLD [--dir DIR] [--node-id-from-rank] [--bad] [--forget all|one]
+// Makes HOLD.running, then waits for the file HOLD. --bad: its ranks want different request timeouts. --forget: all its ranks, or the
+// job's last one, destroy the store without close().
 // TARN_TEST_THREADS=funneled or serialized: without MPI_THREAD_MULTIPLE. Exit code 0: all as expected; 3: the store was not opened.
 #include <mpi.h>
 #include <unistd.h>
@@ -14,6 +15,7 @@
 #include <fstream>
 #include <functional>
 #include <iostream>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -73,6 +75,18 @@ void use(tarn::Store& store, const std::string& hold) {
   expect(store.list("app").has_value(), "list");
 }
 
+/// Closes the store, or forgets to, as MPI_Finalize follows.
+void leave(std::optional<tarn::Store>& store, const std::string& who_forgets) {
+  if (who_forgets == "all" || (who_forgets == "one" && store->rank() == store->size() - 1)) return store.reset();
+  const auto closed = store->close();
+  if (who_forgets.empty()) {
+    expect(closed.has_value(), closed ? "" : closed.error().message);
+  } else {
+    expect(!closed && closed.error().code == tarn::ErrorCode::rank_lost, closed ? "close() worked" : closed.error().message);
+  }
+  store.reset();
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -88,8 +102,10 @@ int main(int argc, char** argv) {
   MPI_Comm_rank(MPI_COMM_WORLD, &rank);
   tarn::StoreOptions options;
   const std::string hold = argc > 1 ? argv[1] : "";
+  std::string who_forgets;
   for (int i = 2; i < argc; ++i) {
     if (std::strcmp(argv[i], "--dir") == 0 && i + 1 < argc) options.directories.emplace_back(argv[++i]);
+    if (std::strcmp(argv[i], "--forget") == 0 && i + 1 < argc) who_forgets = argv[++i];
     if (std::strcmp(argv[i], "--node-id-from-rank") == 0) options.node_id_from_rank = true;
     if (std::strcmp(argv[i], "--bad") == 0) options.request_timeout = std::chrono::seconds(rank % 2 == 0 ? 50 : 40);
   }
@@ -99,10 +115,9 @@ int main(int argc, char** argv) {
     MPI_Finalize();
     return 3;
   }
-  tarn::Store store = std::move(*opened);
-  use(store, hold);
-  const auto closed = store.close();
-  expect(closed.has_value(), closed ? "" : closed.error().message);
+  std::optional<tarn::Store> store(std::move(*opened));
+  use(*store, hold);
+  leave(store, who_forgets);
   MPI_Finalize();
   return 0;
 }

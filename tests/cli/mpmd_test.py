@@ -142,6 +142,24 @@ class MpmdTest(unittest.TestCase):
                 self.refused(*order([(2, self.serve()), (2, [*application, "--bad"])]), says=["request_timeout", "50000 ms"])
                 self.refused(*order([(2, self.serve(directory="missing/disk-{rank}")), (2, application)]), says=["missing"])
 
+    def test_a_store_that_the_application_forgets_to_close_ends_the_job_with_an_error(self):
+        for who, reverse, threads in [("all", False, "multiple"), ("one", False, "multiple"), ("all", True, "funneled"), ("one", False, "serialized")]:
+            with self.subTest(who=who, reverse=reverse, threads=threads):
+                programs = [(2, self.serve()), (3, [APPLICATION, self.hold, "--forget", who])]
+                job = self.start_job(*(reversed(programs) if reverse else programs), env=environment() | {"TARN_TEST_THREADS": threads})
+                self.hold.touch()
+                code = job.wait(timeout=DEADLINE_S)
+                text = (self.work / "err").read_text()
+                self.assertNotEqual(code, OK, text)
+                self.assertNotIn("not as expected", text)
+                said = [line for line in text.splitlines() if line.startswith("tarn serve:")]
+                self.assertEqual(len(said), 1, text)
+                self.assertIn("the store was destroyed without close()", said[0])
+                self.assertFalse(self.ready.exists() or self.endpoint.exists())
+                self.assertEqual(processes_naming(str(self.work)), [])
+                for path in [self.hold, pathlib.Path(f"{self.hold}.running"), *self.work.glob("disk-*")]:
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()
+
     def test_a_wrong_option_is_said_wherever_tarn_serve_stands(self):
         for reverse in [False, True]:
             with self.subTest(reverse=reverse):
