@@ -28,6 +28,7 @@ Error stopped() {
 }
 
 constexpr std::size_t kLargeBytes = limits::MiB;  // an allocation that may well fail: nobody starts before all have it
+constexpr std::chrono::seconds kToldLook{1};      // how soon who waits sees what it has been told
 constexpr int kGatherTag = 8;                     // exchange.cpp has another
 
 int to_int(std::size_t value) {
@@ -75,9 +76,10 @@ Error MpiCollectives::give_up(Error why) noexcept {
 Result<void> MpiCollectives::wait(Event& done) {
   if (presence_ == nullptr) return engine_.wait(done, kNoDeadline) ? Result<void>() : Result<void>(fail(stopped()));
   Presence::Wait wait(*presence_);
-  while (!engine_.wait(done, patient_ ? Presence::Wait(*presence_).next_look() : wait.next_look())) {
+  while (!engine_.wait(done, std::min(Clock::now() + kToldLook, patient_ ? kNoDeadline : wait.next_look()))) {
     if (engine_.stopped()) return fail(stopped());
-    if (auto all_there = patient_ ? presence_->look_patiently() : wait.look(); !all_there) {
+    const bool asks = !patient_ && Clock::now() >= wait.next_look();
+    if (auto all_there = asks ? wait.look() : presence_->look_patiently(); !all_there) {
       lost_ = all_there.error();
       return all_there;
     }
