@@ -1,6 +1,6 @@
 #!/bin/bash
 # Installs the Debian packages that Tarn needs: the one place where they are named.
-#   tests/install-deps.sh [build] [test] [demo] [bench] [lint] [compat] [filesystems]     (no group: build and test)
+#   tests/install-deps.sh [build] [test] [mpich] [demo] [bench] [lint] [compat] [filesystems]     (no group: build and test)
 #   tests/install-deps.sh --update                                 (fetches the lists of packages, installs nothing)
 # As root or with sudo; does nothing, quickly, when all is there. Debian 12 only: the package
 # names and versions (Boost 1.81, Open MPI 4.1) are those of bookworm.
@@ -17,6 +17,7 @@ declare -A packages=(
   [demo]="curl jq"
   [bench]="libbenchmark-dev wrk nginx-light"
   [lint]="clang-14 clang-tidy-14"
+  [mpich]="libmpich-dev mpich"
   [compat]="clang-14 libmpich-dev mpich"
   [filesystems]="e2fsprogs xfsprogs"
   [update]=""
@@ -31,7 +32,7 @@ for argument in "$@"; do
     --update) groups+=(update) ;;
     *)
       if [[ -z ${packages[$argument]:-} ]]; then
-        echo "install-deps.sh: no group '$argument'; the groups are: build test demo bench lint compat filesystems" >&2
+        echo "install-deps.sh: no group '$argument'; the groups are: build test mpich demo bench lint compat filesystems" >&2
         exit 64
       fi
       groups+=("$argument")

@@ -32,7 +32,7 @@ std::string programs_of_job() {
   return std::string(job::value_of(job::current_environment(), "OMPI_APP_CTX_NUM_PROCS"));
 }
 
-/// Where only MPI knows that this program is not the job's first one, each of its ranks speaks.
+/// While MPI is there. Where only MPI knows that this program is not the job's first one, each of its ranks speaks.
 bool is_later_program() {
   int* number = nullptr;
   int known = 0;
@@ -125,6 +125,13 @@ Result<int> run_in_job(std::string_view command, const StoreOptions& options, co
 }
 
 Result<int> refuse_in_job(Error error) {
+  const job::JobEnv env = job::read_job_env(job::current_environment());
+  if (env.launcher == job::Launcher::hydra && env.size.value_or(1) > 1) {
+    // MPICH's launcher waits for the other processes, whatever this one returns, and they wait for it in MPI_Init.
+    const MpiScope mpi;
+    static_cast<void>(mpi::open_when(fail(error), MPI_COMM_WORLD, {}));  // theirs fails by this
+    return fail(error.code, is_first_rank() || is_later_program() ? std::move(error).message : std::string());
+  }
   if (is_first_rank()) return fail(std::move(error));
   // The first rank's sentence would be lost if this one ended the job before. Without MPI there is nothing to wait for but time.
   ::sleep(1);

@@ -45,7 +45,7 @@ def run(*args, input=None, endpoint=None, prefix=(), timeout=DEADLINE_S, cwd=Non
 
 
 # What starts a job; `mpiexec.mpich` where Tarn is built with MPICH.
-MPIEXEC = os.environ.get("TARN_MPIEXEC", "mpirun --oversubscribe").split()
+MPIEXEC = (os.environ.get("TARN_MPIEXEC") or "mpirun --oversubscribe").split()
 
 
 def launch(*programs):
