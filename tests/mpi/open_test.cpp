@@ -191,16 +191,13 @@ TEST_CASE("open: no directory anywhere, options that differ, disks of two stores
 
 TEST_CASE("open: singletons instead of one job are refused, with the remedy", "[open]") {
   SharedDirectory directory;
-  const char* before = std::getenv("OMPI_COMM_WORLD_SIZE");
-  const std::string saved = before != nullptr ? before : "";
-  ::setenv("OMPI_COMM_WORLD_SIZE", std::to_string(world_size() + 3).c_str(), 1);
-  const auto opened = open(MPI_COMM_WORLD, test_options(directory));
-  if (before != nullptr) {
-    ::setenv("OMPI_COMM_WORLD_SIZE", saved.c_str(), 1);
-  } else {
-    ::unsetenv("OMPI_COMM_WORLD_SIZE");
-  }
+  const std::string variable = std::getenv("OMPI_COMM_WORLD_SIZE") != nullptr ? "OMPI_COMM_WORLD_SIZE" : "PMI_SIZE";  // MPICH's
+  const char* before = std::getenv(variable.c_str());
   if (before == nullptr) return;  // started without a launcher: nothing to disagree with
+  const std::string saved = before;
+  ::setenv(variable.c_str(), std::to_string(world_size() + 3).c_str(), 1);
+  const auto opened = open(MPI_COMM_WORLD, test_options(directory));
+  ::setenv(variable.c_str(), saved.c_str(), 1);
   check_agreed(opened, ErrorCode::invalid, -1, "mpirun");
 }
 
