@@ -63,9 +63,8 @@ build_preset_with clang -DCMAKE_C_COMPILER=clang-14 -DCMAKE_CXX_COMPILER=clang++
 ctest --test-dir "$build_dir/clang" --output-on-failure --no-tests=error --label-regex 'unit|http'
 
 echo "== MPICH"
-cmake --preset mpich -B "$build_dir/mpich" >"$build_dir/mpich.log" 2>&1 || { tail -n 30 "$build_dir/mpich.log" >&2; exit 1; }
-cmake --build "$build_dir/mpich" --parallel "$(nproc)" >"$build_dir/mpich.log" 2>&1 || { tail -n 60 "$build_dir/mpich.log" >&2; exit 1; }
-TARN_MPIEXEC=mpiexec.mpich ctest --test-dir "$build_dir/mpich" --output-on-failure --no-tests=error --label-regex 'mpi|cli|example' --exclude-regex quickstart
+tests/run.sh --no-install --mpich-only --build-dir "$build_dir"
+TARN_MPIEXEC=mpiexec.mpich ctest --test-dir "$build_dir/mpich" --output-on-failure --no-tests=error --tests-regex '^mpi_(node_[134]|remote_4|funneled_4|serialized_3)$'
 
 echo "== clang-tidy"
 tests/tidy/clang_tidy.sh "$build_dir/dev"
