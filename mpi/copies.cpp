@@ -114,12 +114,14 @@ Result<std::vector<FoundCopy>> Copies::newest(const ObjectName& name, unsigned m
     asked.assign(rest.begin(), rest.begin() + static_cast<std::ptrdiff_t>(next));
     rest.erase(rest.begin(), rest.begin() + static_cast<std::ptrdiff_t>(next));
   }
-  if (!all) {  // a rebalance may have taken it from one that was asked later to one that was asked before
-    std::vector<RankId> again;
+  // A rebalance, or a put of a placed object, may have taken it from one that was asked later to one that was asked before.
+  std::vector<RankId> again;
+  if (all)
+    again = storage_ranks_;
+  else
     for (const Home home : holders(name, mirror)) again.push_back(home.rank);
-    TARN_TRY(auto found, survey(again, name));
-    if (!found.empty()) return only_newest(std::move(found));
-  }
+  TARN_TRY(auto found, survey(again, name));
+  if (!found.empty()) return only_newest(std::move(found));
   return fail(ErrorCode::not_found, "no object named " + name.bucket + "/" + name.key);
 }
 

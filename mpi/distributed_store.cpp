@@ -229,6 +229,9 @@ Result<std::vector<FoundCopy>> DistributedStore::find_copies(const ObjectName& n
     ranks = parts_.copies.storage_ranks();
   }
   TARN_TRY(auto found, parts_.copies.survey(ranks, name));
+  if (found.empty()) {  // it may have been taken from a rank that was late to one that was early
+    TARN_TRY(found, parts_.copies.survey(ranks, name));
+  }
   if (found.empty()) return fail(ErrorCode::not_found, "no object named " + name.bucket + "/" + name.key);
   return found;
 }

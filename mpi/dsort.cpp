@@ -48,11 +48,7 @@ Result<void> run_steps(DsortJob& job) {
   TARN_TRY(const auto plan, plan_shards(job, std::move(table), inputs.sources));
   if (job.report.samples == 0) job.report.warnings.emplace_back("the input has no samples: nothing was written");
   if (job.spec.dry_run || job.report.samples == 0) return {};
-  TARN_CHECK(assemble_and_publish(job, plan, inputs.sources));
-  const auto copied = job.context.make_copies ? job.context.make_copies(job.collectives(), job.output_bucket) : Result<void>();
-  // The shards are there, whole; the same on all ranks.
-  if (!copied) job.report.warnings.push_back("the output has fewer copies than its bucket keeps (" + copied.error().message + "); run repair");
-  return {};
+  return assemble_and_publish(job, plan, inputs.sources);
 }
 
 /// Everything up to the shards' names; the bucket that it may have made is left to the caller. @return whether rank 0 made one.
@@ -106,8 +102,15 @@ Result<DsortReport> run_dsort(DsortContext& context, const DsortSpec& spec, cons
                           context.threads, context.make_copies, context.placed, context.settled};
     return run_job(together, spec, progress, abort, made_bucket, report);
   });
-  if (outcome) return report;
-  remove_made_bucket(ranks, context, spec.output_bucket.empty() ? spec.input.bucket : spec.output_bucket, made_bucket);
+  const std::string& bucket = spec.output_bucket.empty() ? spec.input.bucket : spec.output_bucket;
+  if (outcome) {
+    if (spec.dry_run || report.samples == 0 || !context.make_copies) return report;
+    // The shards are there, whole. The same on all ranks.
+    if (const auto copied = context.make_copies(context.collectives, bucket); !copied)
+      report.warnings.push_back("the output has fewer copies than its bucket keeps (" + copied.error().message + "); run repair");
+    return report;
+  }
+  remove_made_bucket(ranks, context, bucket, made_bucket);
   return fail(std::move(outcome).error());
 }
 

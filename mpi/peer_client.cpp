@@ -9,6 +9,7 @@
 #include "base/hash.hpp"
 #include "base/limits.hpp"
 #include "mpi/extents.hpp"
+#include "mpi/guarded.hpp"
 #include "mpi/peer_reader.hpp"
 #include "mpi/peer_writer.hpp"
 
@@ -66,9 +67,16 @@ Result<void> PeerClient::read_session(RankId rank, std::uint64_t session, std::u
   while (!target.empty() || !under_way.empty()) {
     while (outcome && !target.empty() && under_way.size() < limits::kPeerTransfersInFlight) {
       const auto piece = target.first(std::min<std::size_t>(target.size(), kReadPieceBytes - offset % kReadPieceBytes));
-      Encoder message = begin_message();
-      message.u64(session).u64(offset).u64(piece.size());
-      under_way.emplace_back(caller_.start(rank, Op::read, std::move(message), {}, piece), piece);
+      try {
+        under_way.emplace_back(nullptr, piece);  // before the call: once it is started it has to be finished
+        Encoder message = begin_message();
+        message.u64(session).u64(offset).u64(piece.size());
+        under_way.back().first = caller_.start(rank, Op::read, std::move(message), {}, piece);
+      } catch (const std::bad_alloc&) {
+        if (!under_way.empty() && !under_way.back().first) under_way.pop_back();
+        outcome = fail(no_memory());
+        break;
+      }
       offset += piece.size();
       target = target.subspan(piece.size());
     }

@@ -59,6 +59,7 @@ const placement::Disk& Placed::disk_of(Home home) const {
 Result<std::vector<Home>> Placed::readable(const ObjectName& name) {
   const Home home = copies_.home(name);
   TARN_TRY(const auto known, homes_.where(home, name));
+  if (!known.pointer && !known.own_ns) return fail(ErrorCode::not_found, "no object named " + name.bucket + "/" + name.key);
   std::vector<Home> places;
   if (known.pointer) {
     const auto target = home_of_disk(known.pointer->disk);

@@ -22,7 +22,11 @@ constexpr std::size_t kBatchObjects = 256;
 constexpr std::chrono::milliseconds kPause{50};  // between two looks at whether to stop
 constexpr auto kTellEvery = std::chrono::milliseconds(100);
 
-enum class Mode : bool { count, settle };
+enum class Mode : std::uint8_t {
+  settle,
+  count,   ///< changes nothing
+  copies,  ///< of some buckets
+};
 
 /// One rank's part.
 class Settler {
@@ -37,7 +41,10 @@ class Settler {
       const auto move = [&](const ObjectName& name, const object::Pointer& pointer) -> Result<void> {
         const Home home = context_.copies.home(name);
         if (home == Home{rank, disk} || !context_.buckets.has(name.bucket)) return {};
-        TARN_CHECK(context_.homes.point(home, name, pointer));
+        if (abort_.load()) return stopped();
+        const auto moved = context_.homes.point(home, name, pointer);
+        if (!moved && moved.error().code == ErrorCode::bucket_not_found) return {};  // removed meanwhile
+        TARN_CHECK(moved);
         TARN_CHECK(context_.local->pointers().take(disk, name, pointer.modified_ns));
         return {};
       };
@@ -259,14 +266,14 @@ Result<RebalanceReport> run_everywhere(SettleContext& context, const std::vector
     outcome = guarded("rebalance", [&]() -> Result<void> {
       if (context.local == nullptr) return {};
       for (const auto& bucket : buckets)
-        if (round == 0 || (bucket.options.mirror > 1 && mode == Mode::settle)) TARN_CHECK(settler.run(bucket.name, bucket.options, round));
+        if (round == 0 || (bucket.options.mirror > 1 && mode != Mode::count)) TARN_CHECK(settler.run(bucket.name, bucket.options, round));
       if (settler.first_failure()) return fail(*settler.first_failure());
       return {};
     });
     TARN_CHECK(context.collectives.agree(std::move(outcome)));
   }
   const RebalanceReport& mine = settler.report();
-  if (mode == Mode::settle || !context.layout.settled())
+  if (mode == Mode::settle || (mode == Mode::count && !context.layout.settled()))
     context.layout.set_under_replicated(settler.unmet() + (mode == Mode::count ? mine.under_replicated : 0));
   std::array<std::uint64_t, 6> sums{mine.objects,        mine.copied_objects, mine.copied_bytes,
                                     mine.removed_copies, mine.failed_objects, mine.under_replicated};
@@ -312,8 +319,10 @@ Result<void> make_copies(SettleContext& context, const std::string& bucket) {
   const auto options = context.buckets.options(bucket);
   if (!options || options->mirror == 1) return {};  // the same on all ranks
   const std::atomic<bool> never{false};
-  TARN_CHECK(run_everywhere(context, {BucketInfo{bucket, 0, *options}}, {}, {}, never));
-  return {};
+  return run_together(context, "making copies", [&](SettleContext& together) -> Result<void> {
+    TARN_CHECK(run_everywhere(together, {BucketInfo{bucket, 0, *options}}, {}, {}, never, Mode::copies));
+    return {};
+  });
 }
 
 base::JsonObject rebalance_report_to_json(const RebalanceReport& report) {

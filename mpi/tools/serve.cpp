@@ -174,6 +174,9 @@ Result<int> run_serve(const Arguments& arguments) {
   bool by_launcher = false;
   bool remove_ready = false;
   std::optional<IgnoredSignals> ignored;
+  const auto remove_ready_file = [&] {
+    if (std::exchange(remove_ready, false)) static_cast<void>(base::posix_file_system().remove(serve.ready_file));
+  };
   const auto serve_until_stopped = [&](Store& store, const Crew& crew) -> Result<int> {
     if (crew.first) warn_about_directories(serve.store);
     remove_ready = crew.first && !serve.ready_file.empty();
@@ -188,10 +191,8 @@ Result<int> run_serve(const Arguments& arguments) {
       return fail(announced.error().code, "");
     }
     if (announced) by_launcher = StopSignal::wait(crew.comm);
+    remove_ready_file();  // first of all: whoever sends the signal may not wait for long
     return announced;
-  };
-  const auto remove_ready_file = [&] {
-    if (std::exchange(remove_ready, false)) static_cast<void>(base::posix_file_system().remove(serve.ready_file));
   };
   const auto leave = [&] {
     remove_ready_file();  // the application may be long in coming to MPI_Finalize

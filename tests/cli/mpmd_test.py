@@ -154,7 +154,8 @@ class MpmdTest(unittest.TestCase):
                 text = (self.work / "err").read_text()
                 self.assertNotEqual(code, OK, text)
                 self.assertNotIn("not as expected", text)
-                said = [line for line in text.splitlines() if line.startswith("tarn serve:")]
+                # mpirun's SIGTERM for those that are still ending is not what this is about.
+                said = [line for line in text.splitlines() if line.startswith("tarn serve:") and "ends nothing" not in line]
                 self.assertEqual(len(said), 1, text)
                 self.assertIn("the store was destroyed without close()", said[0])
                 self.assertFalse(self.ready.exists() or self.endpoint.exists())

@@ -1,5 +1,6 @@
 // dsort_failure_test.cpp - dsort when something is wrong: one clear error on every rank, and the store as it was.
 #include <catch2/catch.hpp>
+#include <mutex>
 
 #include "dsort_fixture.hpp"
 #include "failing_file_system.hpp"
@@ -95,6 +96,29 @@ TEST_CASE("dsort: no space or a failed rename on one rank: all ranks stop, nothi
       CHECK(world.objects("input") == before);
       REQUIRE(world.dsort(spec));
     }
+}
+
+TEST_CASE("dsort: copies of the output that cannot be made are a warning on all ranks, and the shards are there", "[dsort]") {
+  DsortWorld world(3);
+  world.put_all("input", make_shards(8, 6, 30));
+  int made = 0;
+  std::mutex mutex;  // guards made
+  world.change_context = [&](RankId rank, mpi::DsortContext& context) {
+    context.make_copies = [&, rank](mpi::Collectives&, const std::string& bucket) {
+      const std::lock_guard lock(mutex);
+      ++made;
+      return bucket == "output" && rank == 1 ? Result<void>(fail(ErrorCode::no_space, "the disk of the second copy is full")) : Result<void>();
+    };
+    context.make_copies = [make = context.make_copies](mpi::Collectives& ranks, const std::string& bucket) {
+      return ranks.agree(make(ranks, bucket));
+    };
+  };
+  const auto report = world.dsort(shuffle_spec());
+  REQUIRE(report);
+  CHECK(made == 3);
+  REQUIRE(report->warnings.size() == 1);
+  CHECK_THAT(report->warnings[0], Catch::Contains("the disk of the second copy is full") && Catch::Contains("run repair"));
+  CHECK(world.objects("output").size() == report->shards);
 }
 
 TEST_CASE("dsort: a sync that fails on one rank while shards of a `sync` bucket are published takes all of them back", "[dsort]") {
