@@ -127,6 +127,13 @@ Result<void> Buckets::remove(std::string_view bucket) {
   return {};
 }
 
+Result<BucketInfo> Buckets::find(const std::string& name) const {
+  const std::shared_lock lock(mutex_);
+  const auto at = known_.find(name);
+  if (at == known_.end()) return fail(no_bucket(name));
+  return at->second;
+}
+
 Result<void> Buckets::scatter(std::string_view bucket) {
   if (rank_ == 0) return run_on(control_, engine_, [this, name = std::string(bucket)] { return scatter_everywhere(name); });
   base::Encoder message = begin_message();
@@ -136,13 +143,7 @@ Result<void> Buckets::scatter(std::string_view bucket) {
 }
 
 Result<void> Buckets::scatter_everywhere(const std::string& name) {
-  BucketInfo bucket;
-  {
-    const std::shared_lock known_lock(mutex_);
-    const auto at = known_.find(name);
-    if (at == known_.end()) return fail(no_bucket(name));
-    bucket = at->second;
-  }
+  TARN_TRY(BucketInfo bucket, find(name));
   // Also when it is known here: whoever asks does not know.
   bucket.options.scattered = true;
   return guarded("changing a bucket", [&] { return everywhere(Step::update, bucket); });
@@ -160,13 +161,7 @@ Result<void> Buckets::create_everywhere(BucketInfo bucket) {
 }
 
 Result<void> Buckets::remove_everywhere(const std::string& name) {
-  BucketInfo bucket;
-  {
-    const std::shared_lock known_lock(mutex_);
-    const auto at = known_.find(name);
-    if (at == known_.end()) return fail(no_bucket(name));
-    bucket = at->second;
-  }
+  TARN_TRY(BucketInfo bucket, find(name));
   TARN_CHECK(everywhere(Step::check_empty, bucket));
   auto outcome = guarded("removing a bucket", [&] { return everywhere(Step::remove, bucket); });
   if (!outcome) {  // an object came in between: the bucket stays, on all ranks

@@ -52,6 +52,8 @@ class Buckets {
  private:
   enum class Step : std::uint8_t { create = 1, check_empty, remove, update };
 
+  /// @errors bucket_not_found.
+  [[nodiscard]] Result<BucketInfo> find(const std::string& bucket) const;
   // On rank 0's control thread:
   [[nodiscard]] Result<void> create_everywhere(BucketInfo bucket);
   [[nodiscard]] Result<void> remove_everywhere(const std::string& bucket);

@@ -78,9 +78,9 @@ Result<std::vector<Home>> DistributedStore::readable(const ObjectName& name, con
 
 Result<RankId> DistributedStore::owner(const ObjectName& name) {
   const auto options = parts_.buckets.options(name.bucket);
-  if (!options || is_plain(*options)) return parts_.copies.home(name).rank;
+  if (!options || !uses_pointers(*options)) return parts_.copies.home(name).rank;
   const auto homes = readable(name, *options);
-  if (homes) return uses_pointers(*options) ? homes->front().rank : parts_.copies.home(name).rank;
+  if (homes) return homes->front().rank;
   if (homes.error().code != ErrorCode::not_found) return fail(homes.error());
   TARN_TRY(const Home target, parts_.placed.target(name, options->placement));
   return target.rank;
@@ -166,7 +166,6 @@ Result<std::vector<std::byte>> DistributedStore::get(const ObjectName& name, Byt
 }
 
 Result<ObjectInfo> DistributedStore::put(const ObjectName& name, std::span<const std::byte> bytes, const PutOptions& options) {
-  using Kind = object::CopyTerms::Kind;
   TARN_TRY(auto bucket, check(name));
   if (is_plain(bucket) && !options.placement) return parts_.homes.put(parts_.copies.home(name), name, bytes, options);
   TARN_TRY(const Target target, choose_target(name, bucket, options));
@@ -177,16 +176,8 @@ Result<ObjectInfo> DistributedStore::put(const ObjectName& name, std::span<const
     return writer->commit();
   }
   const auto homes = parts_.copies.holders(name, bucket.mirror);
-  TARN_TRY(const ObjectInfo info, parts_.homes.put(homes.front(), name, bytes, options, {Kind::first, 0}));
-  std::optional<Error> missed;
-  std::size_t written = 1;
-  for (std::size_t i = 1; i < homes.size(); ++i) {
-    const auto copied = parts_.homes.put(homes[i], name, bytes, options, {Kind::copy, info.modified_ns});
-    if (copied) ++written;
-    if (!copied && !missed) missed = copied.error();
-  }
-  if (missed) return fail(incomplete_put(name, written, homes.size(), *missed));
-  return info;
+  return write_copies(name, homes.size(),
+                      [&](std::size_t i, const object::CopyTerms& terms) { return parts_.homes.put(homes[i], name, bytes, options, terms); });
 }
 
 Result<std::unique_ptr<ObjectWriter>> DistributedStore::create(const ObjectName& name, const PutOptions& options, std::uint64_t size_hint) {
@@ -222,14 +213,15 @@ Result<void> DistributedStore::remove(const ObjectName& name, const std::optiona
 Result<std::vector<FoundCopy>> DistributedStore::find_copies(const ObjectName& name, const BucketOptions& bucket) {
   std::vector<RankId> ranks;
   // A put of a placed object that was interrupted may have left an older version anywhere.
-  if (parts_.copies.layout().settled() && !uses_pointers(bucket)) {
+  const bool at_holders = parts_.copies.layout().settled() && !uses_pointers(bucket);
+  if (at_holders) {
     for (const Home home : parts_.copies.holders(name, bucket.mirror))
       if (std::find(ranks.begin(), ranks.end(), home.rank) == ranks.end()) ranks.push_back(home.rank);
   } else {
     ranks = parts_.copies.storage_ranks();
   }
   TARN_TRY(auto found, parts_.copies.survey(ranks, name));
-  if (found.empty()) {  // it may have been taken from a rank that was late to one that was early
+  if (found.empty() && !at_holders) {  // it may have been taken from a rank that was late to one that was early
     TARN_TRY(found, parts_.copies.survey(ranks, name));
   }
   if (found.empty()) return fail(ErrorCode::not_found, "no object named " + name.bucket + "/" + name.key);

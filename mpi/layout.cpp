@@ -5,11 +5,13 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/codec.hpp"
 #include "base/hash.hpp"
 #include "base/log.hpp"
+#include "mpi/guarded.hpp"
 #include "mpi/wire.hpp"
 
 namespace tarn::mpi {
@@ -87,12 +89,15 @@ Result<void> Layout::find_out(Collectives& collectives, object::LocalStore* loca
   if (!fresh) layout_.settled = same && (same_places || !any_mirror) && every([](const DiskLayout& disk) { return disk.settled; });
   settled_.store(layout_.settled);
   stale_.store(apart_ || !every([&](const DiskLayout& disk) { return !disk.stale && (disk.epoch == 0 || disk.epoch == newest); }));
-  note(local, newest);
+  auto noted = guarded("open", [&]() -> Result<void> {
+    note(local, newest);
+    return {};
+  });
   if (!layout_.settled && collectives.rank() == 0)
     base::log_warn(
         "the disks of this store have changed since everything was put in its place: objects are looked for where they may be, which takes "
         "longer; `tarn rebalance` (Store::rebalance) moves what has to move, and gives mirrored objects back the copies they have lost");
-  return collectives.agree({});
+  return collectives.agree(std::move(noted));
 }
 
 void Layout::note(object::LocalStore* local, std::uint64_t newest_epoch) {

@@ -6,11 +6,22 @@
 
 namespace tarn::mpi {
 
-Error incomplete_put(const ObjectName& name, std::size_t written, std::size_t wanted, const Error& reason) {
-  return Error(reason.code,
-               name.bucket + "/" + name.key + ": written to " + std::to_string(written) + " of " + std::to_string(wanted) + " copies (" +
-                   reason.message + "); it may be read as it was or as it is now until it is written again",
-               reason.rank);
+Result<ObjectInfo> write_copies(const ObjectName& name, std::size_t holders,
+                                const std::function<Result<ObjectInfo>(std::size_t, const object::CopyTerms&)>& write) {
+  using Kind = object::CopyTerms::Kind;
+  TARN_TRY(const ObjectInfo info, write(0, {Kind::first, 0}));
+  std::optional<Error> missed;
+  std::size_t written = 1;
+  for (std::size_t i = 1; i < holders; ++i) {
+    const auto copied = write(i, {Kind::copy, info.modified_ns});
+    if (copied) ++written;
+    if (!copied && !missed) missed = copied.error();
+  }
+  if (!missed) return info;
+  return fail(missed->code,
+              name.bucket + "/" + name.key + ": written to " + std::to_string(written) + " of " + std::to_string(holders) + " copies (" +
+                  missed->message + "); it may be read as it was or as it is now until it is written again",
+              missed->rank);
 }
 
 Result<void> MirrorWriter::write(std::span<const std::byte> bytes) {
@@ -43,18 +54,8 @@ Result<std::size_t> MirrorWriter::read_back(std::uint64_t offset, std::span<std:
 }
 
 Result<ObjectInfo> MirrorWriter::commit() {
-  using Kind = object::CopyTerms::Kind;
   TARN_CHECK(prepare());
-  TARN_TRY(const ObjectInfo info, writers_.front()->commit_as({Kind::first, 0}));
-  std::optional<Error> missed;
-  std::size_t written = 1;
-  for (std::size_t i = 1; i < writers_.size(); ++i) {
-    const auto copied = writers_[i]->commit_as({Kind::copy, info.modified_ns});
-    if (copied) ++written;
-    if (!copied && !missed) missed = copied.error();
-  }
-  if (missed) return fail(incomplete_put(name_, written, writers_.size(), *missed));
-  return info;
+  return write_copies(name_, writers_.size(), [&](std::size_t i, const object::CopyTerms& terms) { return writers_[i]->commit_as(terms); });
 }
 
 }  // namespace tarn::mpi

@@ -5,6 +5,8 @@
 //   time -> the others name theirs. What can fail for lack of space or a lost rank fails before the first has a name.
 #pragma once
 
+#include <cstddef>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -17,8 +19,11 @@
 
 namespace tarn::mpi {
 
-/// What a put says that reached some of its holders only.
-[[nodiscard]] Error incomplete_put(const ObjectName& name, std::size_t written, std::size_t wanted, const Error& reason);
+/// The last step of a put: first the copy that gives the version its time, then the others.
+/// @param write  (place among the holders, terms) -> Result<ObjectInfo>.
+/// @return what the first one says. @errors the first holder's: nothing has been written; another's: some holders have it, some do not.
+[[nodiscard]] Result<ObjectInfo> write_copies(const ObjectName& name, std::size_t holders,
+                                              const std::function<Result<ObjectInfo>(std::size_t, const object::CopyTerms&)>& write);
 
 class MirrorWriter final : public ObjectWriter {
  public:

@@ -229,7 +229,7 @@ class Settler {
   }
 
   void tell() {
-    const auto now = std::chrono::steady_clock::now();
+    const auto now = Clock::now();
     if (!progress_ || now < next_tell_) return;
     next_tell_ = now + kTellEvery;
     progress_(report_);
@@ -248,7 +248,7 @@ class Settler {
   RebalanceReport report_;
   std::uint64_t unmet_ = 0;
   std::optional<Error> first_failure_;
-  std::chrono::steady_clock::time_point next_tell_{};
+  Clock::time_point next_tell_{};
 };
 
 /// Collective. Ends with one outcome, and the sum of all ranks' reports.

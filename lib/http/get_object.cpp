@@ -129,8 +129,10 @@ Task<> send_object(Exchange& exchange, std::unique_ptr<object::ObjectReader> rea
   source.blocks = !here && (source.extents.empty() || reader->may_wait());
   if (!here && source.extents.empty()) exchange.worker.metrics.count_proxied();
   exchange.response().add("Content-Length", range.length);
-  const auto policy = exchange.server.service.verify_sendfile(exchange.target.name.bucket).value_or(exchange.server.options.verify_sendfile);
-  if (!source.extents.empty() && may_send_unseen(policy, *reader)) co_return co_await send_by_sendfile(exchange, source, range);
+  const auto policy = [&] {
+    return exchange.server.service.verify_sendfile(exchange.target.name.bucket).value_or(exchange.server.options.verify_sendfile);
+  };
+  if (!source.extents.empty() && may_send_unseen(policy(), *reader)) co_return co_await send_by_sendfile(exchange, source, range);
   if (range.length == 0) {
     co_await exchange.send_head(false);
     co_return;

@@ -52,18 +52,17 @@ class NameLocks {
   /// Keeps copies of a name from being removed while it lives.
   class Hold {
    public:
-    Hold(NameLocks& locks, ObjectName name) : locks_(&locks), name_(std::move(name)) {}
-    Hold(Hold&& other) noexcept : locks_(std::exchange(other.locks_, nullptr)), name_(std::move(other.name_)) {}
-    Hold& operator=(Hold&&) = delete;
+    Hold(NameLocks& locks, ObjectName name) : locks_(locks), name_(std::move(name)) {}
+    Hold(const Hold&) = delete;
+    Hold& operator=(const Hold&) = delete;
     ~Hold() {
-      if (locks_ == nullptr) return;
-      const std::lock_guard lock(locks_->held_mutex_);
-      locks_->held_.erase(locks_->held_.find(name_));
+      const std::lock_guard lock(locks_.held_mutex_);
+      locks_.held_.erase(locks_.held_.find(name_));
     }
 
    private:
-    NameLocks* locks_;
-    ObjectName name_;
+    NameLocks& locks_;
+    const ObjectName name_;
   };
   [[nodiscard]] Hold hold_for_copy(const ObjectName& name) {
     const auto order = hold(name);  // behind a removal that is under way

@@ -80,10 +80,10 @@ Result<volume::Record> LocalStore::Impl::find(const volume::Disk& on, const Obje
 Result<volume::Record> LocalStore::Impl::last_step(volume::Disk& on, const ObjectName& name, const CopyTerms& terms,
                                                    const LocalWriter::LastStep& step) {
   using Kind = CopyTerms::Kind;
-  const std::shared_lock guard(buckets.guard());
+  std::shared_lock guard(buckets.guard());
   TARN_TRY(const auto durability, buckets.durability_of(name.bucket));
   if (terms.kind == Kind::alone) return step(durability, base::now_ns());
-  const auto lock = versions.hold(name);
+  auto lock = versions.hold(name);
   TARN_TRY(auto current, on.find(name.bucket, name.key));
   if (terms.kind == Kind::first) return step(durability, std::max({base::now_ns(), terms.modified_ns + 1, current ? current->modified_ns + 1 : 0}));
   if (terms.kind == Kind::mend) {  // what has been removed or replaced since needs no mending
@@ -91,6 +91,8 @@ Result<volume::Record> LocalStore::Impl::last_step(volume::Disk& on, const Objec
     if (current->modified_ns == terms.modified_ns) return step(durability, terms.modified_ns);
   }
   if (!current || current->modified_ns < terms.modified_ns) return step(durability, terms.modified_ns);
+  lock.unlock();
+  guard.unlock();
   if (durability == Durability::sync) TARN_CHECK(on.settle());  // whoever wrote it may still wait for its sync
   return std::move(*current);
 }
@@ -287,18 +289,21 @@ Result<void> LocalStore::remove(std::uint32_t disk, const ObjectName& name, cons
 Result<bool> LocalStore::remove_copy(std::uint32_t disk, const ObjectName& name, std::int64_t not_after_ns) {
   TARN_TRY(auto* const on, impl_->disks.at(disk));
   volume::Receipt receipt;
+  bool gone = false;
+  std::shared_lock guard(impl_->buckets.guard());
+  TARN_TRY(const auto durability, impl_->buckets.durability_of(name.bucket));
   {
-    const std::shared_lock guard(impl_->buckets.guard());
-    TARN_TRY(const auto durability, impl_->buckets.durability_of(name.bucket));
     const auto lock = impl_->versions.hold(name);  // as the puts of copies do
     TARN_TRY(const auto record, on->find(name.bucket, name.key));
     if (record && impl_->versions.is_held(name)) return fail(ErrorCode::busy, full_name(name) + ": is being copied to another disk; try again");
-    if (!record && durability == Durability::sync) TARN_CHECK(on->settle());  // "it is gone" is a promise as well
-    if (!record || record->modified_ns > not_after_ns) return false;
-    TARN_CHECK(append_removal(*on, name, durability == Durability::sync ? &receipt : nullptr));
+    gone = !record.has_value();
+    if (record && record->modified_ns > not_after_ns) return false;
+    if (record) TARN_CHECK(append_removal(*on, name, durability == Durability::sync ? &receipt : nullptr));
   }
+  guard.unlock();
+  if (gone && durability == Durability::sync) TARN_CHECK(on->settle());  // "it is gone" is a promise as well
   TARN_CHECK(on->wait_durable(receipt));
-  return true;
+  return !gone;
 }
 
 NameLocks::Hold LocalStore::hold_name(const ObjectName& name) {

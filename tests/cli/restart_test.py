@@ -147,11 +147,12 @@ class Mirrors(TemporaryTest):
         self.assertEqual(store.stop(), OK)
         shutil.rmtree(self.work / "disk-1")
         store = self.start(options=self.options).wait_ready()
-        slow = threading.Thread(target=store.run, args=("repair", "--rate", "1MB"))
+        slow = threading.Thread(target=store.run, args=("repair", "--rate", "50KB"))
         slow.start()
         deadline = time.monotonic() + 30
         while json.loads(store.ok("status", "--json"))["running_work"] != "rebalance" and slow.is_alive() and time.monotonic() < deadline:
             pass
+        self.assertTrue(slow.is_alive(), "it ended before it could be killed")
         store.kill()
         slow.join()
         done = mpirun(RANKS, "repair", "--json", "--dir", str(self.work / "disk-{rank}"), timeout=60)
@@ -173,11 +174,12 @@ class Rebalance(TemporaryTest):
         store = self.start(ranks=RANKS + 1).wait_ready()
         for i in range(0, 60, 7):
             self.assertEqual(store.ok("cat", f"tarn://data/k{i}"), body_of(i))
-        slow = threading.Thread(target=store.run, args=("rebalance", "--rate", "2MB"))
+        slow = threading.Thread(target=store.run, args=("rebalance", "--rate", "50KB"))
         slow.start()
         deadline = time.monotonic() + 30
         while not json.loads(store.ok("status", "--json"))["running_work"] and slow.is_alive() and time.monotonic() < deadline:
             pass
+        self.assertTrue(slow.is_alive(), "it ended before it could be killed")
         store.kill()
         slow.join()
 

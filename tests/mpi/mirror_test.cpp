@@ -1,7 +1,6 @@
 // Buckets that keep several copies of each object.
 #include <algorithm>
 #include <filesystem>
-#include <fstream>
 #include <set>
 #include <string>
 #include <thread>
@@ -33,8 +32,8 @@ std::vector<std::byte> body_of(int i, int version = 0) {
 }
 
 /// Makes the bucket and its objects, each rank a share of them.
-void fill(Store& store) {
-  if (world_rank() == 0) REQUIRE(failure(store.create_bucket("safe", {Durability::none, copies(), {}, {}})) == "");
+void fill(Store& store, const BucketOptions& options = {Durability::none, copies(), {}, {}}) {
+  if (world_rank() == 0) REQUIRE(failure(store.create_bucket("safe", options)) == "");
   meet(store);
   for (int i = world_rank(); i < kObjects; i += world_size()) {
     if (i % 2 == 0) {
@@ -80,22 +79,6 @@ std::uint64_t count_copies(Store& store) {
 
 std::string disk_of(const SharedDirectory& directory, int rank) {
   return directory.path() + "/disk-" + std::to_string(rank);
-}
-
-/// Changes a byte in the middle of all data of a disk's volumes, so that no object of more than a few bytes is whole.
-void damage(const std::string& disk) {
-  for (const auto& file : fs::directory_iterator(disk + "/volumes")) {
-    std::fstream volume(file.path(), std::ios::in | std::ios::out | std::ios::binary);
-    const std::string bytes((std::istreambuf_iterator<char>(volume)), {});
-    for (std::size_t at = 0; at + 512 <= bytes.size(); at += 512) {  // data blocks of test_bytes are noise: no header, no padding
-      const std::string_view block = std::string_view(bytes).substr(at, 512);
-      const auto odd = std::count_if(block.begin(), block.end(), [](char c) { return static_cast<unsigned char>(c) >= 128; });
-      if (odd < 150) continue;
-      volume.clear();
-      volume.seekp(static_cast<std::streamoff>(at + 100));
-      volume.put(static_cast<char>(block[100] ^ 1));
-    }
-  }
 }
 
 }  // namespace
@@ -154,7 +137,7 @@ TEST_CASE("mirror: a damaged copy is not seen, and is mended by the read that fi
     REQUIRE(failure(store.close()) == "");
   }
   const int victim = world_size() - 1;
-  if (world_rank() == victim) damage(disk_of(directory, victim));
+  if (world_rank() == victim) damage_volumes(disk_of(directory, victim));
   meet();
   {
     Store store = open_store(test_options(directory));
@@ -241,6 +224,58 @@ TEST_CASE("mirror: a disk that was away and comes back with old versions shows n
     check_all(store, version);
     REQUIRE(failure(store.close()) == "");
   }
+}
+
+TEST_CASE("mirror: repair needs one good copy: a damaged one that it would have copied is mended first", "[mirror]") {
+  if (world_size() < 3) return;
+  SharedDirectory directory;
+  const BucketOptions three{Durability::none, 3, {}, {}};
+  {
+    Store store = open_store(test_options(directory));
+    fill(store, three);
+    REQUIRE(failure(store.close()) == "");
+  }
+  meet();
+  if (world_rank() == 0) {
+    damage_volumes(disk_of(directory, 0));
+    fs::remove_all(disk_of(directory, 1));
+  }
+  meet();
+  Store store = open_store(test_options(directory));
+  const auto report = store.repair();
+  REQUIRE(failure(report) == "");
+  CHECK(report->failed_objects == 0);
+  CHECK(count_copies(store) == kObjects * 3);
+  check_all(store);
+  REQUIRE(failure(store.close()) == "");
+}
+
+TEST_CASE("mirror: sets of disks that were used apart are compared when they come together", "[mirror]") {
+  if (world_size() < 3) return;
+  SharedDirectory directory;
+  {
+    Store store = open_store(test_options(directory));
+    fill(store);
+    REQUIRE(failure(store.close()) == "");
+  }
+  // Twice the same number of sets since: neither is behind the other by counting.
+  for (const bool last_alone : {false, true}) {
+    auto options = test_options(directory);
+    if ((world_rank() == world_size() - 1) != last_alone) options.directories.clear();
+    meet();
+    Store store = open_store(options);
+    for (int i = world_rank(); i < kObjects; i += world_size()) REQUIRE(failure(store.put(name_of(i), body_of(i, last_alone ? 2 : 1))) == "");
+    meet(store);
+    REQUIRE(failure(store.close()) == "");
+  }
+  meet();
+  Store store = open_store(test_options(directory));
+  CHECK_FALSE(store.settled());
+  check_all(store, 2);
+  REQUIRE(failure(store.repair()) == "");
+  check_all(store, 2);
+  CHECK(count_copies(store) == kObjects * copies());
+  REQUIRE(failure(store.close()) == "");
 }
 
 TEST_CASE("dsort: mirrored and placed inputs count once, and a mirrored output gets its copies", "[mirror][dsort]") {

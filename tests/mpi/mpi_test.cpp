@@ -4,12 +4,16 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <iostream>
+#include <iterator>
 #include <random>
 #include <sstream>
+#include <string_view>
 #include <thread>
 
 namespace tarn::tests {
@@ -124,6 +128,20 @@ std::vector<std::byte> test_bytes(std::size_t size, std::uint64_t seed) {
     for (std::size_t k = 0; k < 8 && i + k < size; ++k) bytes[i + k] = static_cast<std::byte>(word >> (8 * k));
   }
   return bytes;
+}
+
+void damage_volumes(const std::string& disk) {
+  for (const auto& file : std::filesystem::directory_iterator(disk + "/volumes")) {
+    std::fstream volume(file.path(), std::ios::in | std::ios::out | std::ios::binary);
+    const std::string bytes((std::istreambuf_iterator<char>(volume)), {});
+    for (std::size_t at = 0; at + 512 <= bytes.size(); at += 512) {
+      const std::string_view block = std::string_view(bytes).substr(at, 512);
+      if (std::count_if(block.begin(), block.end(), [](char c) { return static_cast<unsigned char>(c) >= 128; }) < 150) continue;
+      volume.clear();
+      volume.seekp(static_cast<std::streamoff>(at + 100));
+      volume.put(static_cast<char>(block[100] ^ 1));
+    }
+  }
 }
 
 std::string key_on(const Store& store, const std::string& bucket, const std::string& stem, RankId rank) {

@@ -44,6 +44,10 @@ class SharedDirectory {
 /// The same bytes for the same arguments on every rank.
 [[nodiscard]] std::vector<std::byte> test_bytes(std::size_t size, std::uint64_t seed);
 
+/// Changes a byte in every block of object data in a disk's volumes (bytes of test_bytes(): no header or padding looks like noise), so that no
+/// object of more than a few hundred bytes is whole. While nobody uses the disk.
+void damage_volumes(const std::string& disk);
+
 /// A key of this form whose object lives on that rank.
 [[nodiscard]] std::string key_on(const Store& store, const std::string& bucket, const std::string& stem, RankId rank);
 

@@ -1,8 +1,6 @@
 // Stores whose disks come and go.
 #include <algorithm>
 #include <atomic>
-#include <filesystem>
-#include <fstream>
 #include <string>
 #include <thread>
 #include <vector>
@@ -11,7 +9,6 @@
 
 using namespace tarn;
 using namespace tarn::tests;
-namespace fs = std::filesystem;
 
 namespace {
 
@@ -178,19 +175,7 @@ TEST_CASE("rebalance: an object without a good copy is named on all ranks, the o
     fill(store);
     REQUIRE(failure(store.close()) == "");
   }
-  if (world_rank() == 0) {  // every object of this disk that has more than a few bytes
-    for (const auto& file : fs::directory_iterator(directory.path() + "/disk-0/volumes")) {
-      std::fstream volume(file.path(), std::ios::in | std::ios::out | std::ios::binary);
-      const std::string bytes((std::istreambuf_iterator<char>(volume)), {});
-      for (std::size_t at = 0; at + 512 <= bytes.size(); at += 512) {
-        const std::string_view block = std::string_view(bytes).substr(at, 512);
-        if (std::count_if(block.begin(), block.end(), [](char c) { return static_cast<unsigned char>(c) >= 128; }) < 150) continue;
-        volume.clear();
-        volume.seekp(static_cast<std::streamoff>(at + 100));
-        volume.put(static_cast<char>(block[100] ^ 1));
-      }
-    }
-  }
+  if (world_rank() == 0) damage_volumes(directory.path() + "/disk-0");
   meet();
   Store store = open_store(with_more_disks(directory, 1));
   const auto report = store.rebalance();
