@@ -1,8 +1,4 @@
 // The service of one rank for the others: while it computes, when it is silent, when its bytes are damaged.
-#include <sys/resource.h>
-#include <sys/times.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <atomic>
 #include <chrono>
@@ -28,13 +24,6 @@ bool has_service_thread() {
   int level = 0;
   MPI_Query_thread(&level);
   return level == MPI_THREAD_MULTIPLE;
-}
-
-double cpu_seconds() {
-  rusage usage{};
-  ::getrusage(RUSAGE_SELF, &usage);
-  return static_cast<double>(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
-         1e-6 * static_cast<double>(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
 }
 
 double seconds_of(const std::function<void()>& work) {
@@ -248,58 +237,6 @@ TEST_CASE("Service: damaged bytes are an error wherever they are read, never wro
       CHECK(std::equal(part->begin(), part->end(), whole.begin() + 65'536));
     }
     CHECK(code_of(store.head(name)) == "success");
-  }
-  meet(store);
-  REQUIRE(failure(store.close()) == "");
-}
-
-TEST_CASE("Service: an idle rank uses less than 1 % of a core and less than 64 MiB", "[.idle]") {
-  if (!has_service_thread()) return;
-  SharedDirectory directory;
-  auto options = test_options(directory);
-  options.sidecar.enabled = true;
-  Store store = open_store(options);
-  meet(store);
-  std::this_thread::sleep_for(std::chrono::seconds(1));  // until then it is not idle: it looks out for more messages
-  const double before = cpu_seconds();
-  const auto start = steady_clock::now();
-  std::this_thread::sleep_for(std::chrono::seconds(3));  // idleness is what is measured
-  const double seconds = std::chrono::duration<double>(steady_clock::now() - start).count();
-  const double percent = 100 * (cpu_seconds() - before) / seconds;
-  long pages = 0;
-  long resident = 0;
-  std::ifstream("/proc/self/statm") >> pages >> resident;
-  const double mib = static_cast<double>(resident * ::sysconf(_SC_PAGESIZE)) / (1 << 20);
-  if (world_rank() == 0) WARN("idle: " << percent << " % of a core, " << mib << " MiB resident at rank 0 of " << world_size());
-  CHECK(percent < 1);
-  CHECK(mib < 64);
-  meet(store);
-  REQUIRE(failure(store.close()) == "");
-}
-
-TEST_CASE("Service: the first request after silence is answered within half a millisecond", "[.idle]") {
-  if (world_size() == 1 || !has_service_thread()) return;
-  SharedDirectory directory;
-  auto options = test_options(directory);
-  options.node_id_from_rank = true;
-  Store store = open_store(options);
-  if (world_rank() == 0) REQUIRE(failure(store.create_bucket("data")) == "");
-  meet(store);
-  constexpr int kRequests = 5;
-  constexpr std::chrono::seconds kSilence{1};
-  std::vector<double> times;
-  if (world_rank() == 0) {
-    const std::string key = key_on(store, "data", "k", world_size() - 1);
-    REQUIRE(failure(store.put({"data", key}, test_bytes(100, 1))) == "");
-    for (int i = 0; i < kRequests; ++i) {
-      std::this_thread::sleep_for(kSilence);  // silence is what is measured
-      times.push_back(1e3 * seconds_of([&] { CHECK(store.head({"data", key}).value().size_bytes == 100); }));
-    }
-    std::sort(times.begin(), times.end());
-    WARN("first request after " << kSilence.count() << " s: " << times.front() << ", " << times[kRequests / 2] << ", " << times.back() << " ms");
-    CHECK(times[kRequests / 2] < 0.5);
-  } else {
-    std::this_thread::sleep_for(kSilence * (kRequests + 1));  // the test's barrier polls: not before rank 0 has measured
   }
   meet(store);
   REQUIRE(failure(store.close()) == "");
