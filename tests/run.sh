@@ -1,9 +1,9 @@
 #!/bin/bash
-# Installs what is missing, builds, and runs all tests: first an optimised build with assertions,
-# then the same tests under AddressSanitizer and UndefinedBehaviorSanitizer.
+# Installs what is missing, builds, and runs all tests: first an optimised build with assertions, then what speaks MPI
+# once more with MPICH, then the same tests under AddressSanitizer and UndefinedBehaviorSanitizer.
 #   tests/run.sh [options] [-- options of ctest]
 #     --no-install       install no Debian package
-#     --quick            the optimised build only, without the sanitizers
+#     --quick            the optimised build only, without MPICH and the sanitizers
 #     --sanitize-only    the sanitizers only
 #     --mpich-only       what speaks MPI, built with MPICH
 #     --build-dir DIR    where to build (default: build, below the source)
@@ -23,7 +23,7 @@ fail_usage() {
 }
 
 install=yes
-presets=(dev asan-ubsan)
+presets=()
 build_dir=$root/build
 jobs=$(nproc)
 ctest_options=()
@@ -41,6 +41,10 @@ while [[ $# -gt 0 ]]; do
   esac
   shift
 done
+if [[ ${#presets[@]} -eq 0 ]]; then
+  presets=(dev mpich asan-ubsan)
+  [[ ${#ctest_options[@]} -eq 0 ]] || presets=(dev asan-ubsan)  # MPICH's selection of tests is its own
+fi
 mkdir -p "$build_dir"
 build_dir=$(cd "$build_dir" && pwd)
 
@@ -70,7 +74,7 @@ run_preset() {
   [[ $preset != mpich ]] || targets=("${mpich_targets[@]}")
   cmake --build "$directory" --parallel "$jobs" --target "${targets[@]}" >"$log" 2>&1 || { tail -n 80 "$log" >&2; return 1; }
   echo "== $preset: tests"
-  # Two at a time; those of several ranks, and those that measure, say that they take both (PROCESSORS).
+  # Two at a time; those of many ranks say that they take both cores (PROCESSORS), those that measure run alone.
   local outcome=0 selection=() mpiexec='' tests_started=$SECONDS
   case $preset in
     asan-ubsan) selection=(-E "$not_sanitized") ;;

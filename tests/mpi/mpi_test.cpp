@@ -1,5 +1,5 @@
 // mpi_test.cpp - main of the tests under mpirun: MPI around Catch2, one voice, and an agreement after each test.
-#define CATCH_CONFIG_RUNNER
+#define CATCH_CONFIG_EXTERNAL_INTERFACES  // of its listeners
 #include "mpi/mpi_test.hpp"
 
 #include <unistd.h>
@@ -15,6 +15,8 @@
 #include <sstream>
 #include <string_view>
 #include <thread>
+
+#include "support/catch_runner.hpp"
 
 namespace tarn::tests {
 
@@ -167,7 +169,7 @@ int main(int argc, char* argv[]) {
   std::stringbuf held;
   std::streambuf* const terminal = std::cout.rdbuf();
   if (rank != 0) std::cout.rdbuf(&held);
-  const int failures = Catch::Session().run(argc, argv);
+  const int failures = tarn::tests::run_catch(argc, argv);
   std::cout.rdbuf(terminal);
   if (rank != 0 && failures != 0) std::cerr << "--- rank " << rank << "\n" << held.str() << std::flush;
 

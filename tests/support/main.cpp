@@ -1,3 +1,6 @@
-// main.cpp - Catch2's main, compiled once for all unit tests.
-#define CATCH_CONFIG_MAIN
-#include <catch2/catch.hpp>
+// main.cpp - of tests without a main of their own.
+#include "support/catch_runner.hpp"
+
+int main(int argc, char** argv) {
+  return tarn::tests::run_catch(argc, argv);
+}
