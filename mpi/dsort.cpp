@@ -15,6 +15,7 @@
 #include "mpi/dsort_job.hpp"
 #include "mpi/dsort_sort.hpp"
 #include "mpi/dsort_together.hpp"
+#include "mpi/dsort_unpack.hpp"
 #include "mpi/guarded.hpp"
 #include "plan/dsort_spec.hpp"
 
@@ -66,6 +67,7 @@ Result<void> run_job(DsortContext& context, const DsortSpec& spec, const DsortPr
                abort,
                spec.output_bucket.empty() ? spec.input.bucket : spec.output_bucket,
                std::move(output),
+               *shard::archive_kind(spec.output_template),  // check_dsort_spec has seen it
                placement::Placement(*context.map),
                choose_threads(context),
                made_bucket,
@@ -97,12 +99,15 @@ Result<DsortReport> run_dsort(DsortContext& context, const DsortSpec& spec, cons
   Together ranks(context.collectives);
   DsortReport report;
   bool made_bucket = false;
+  remove_unpacked(context.store);  // that an earlier one could not remove
   auto outcome = ranks.run("dsort", [&] {
     DsortContext together{ranks,           context.fetcher,     context.store,  context.map,    context.create_bucket, context.remove_bucket,
                           context.threads, context.make_copies, context.placed, context.settled};
     return run_job(together, spec, progress, abort, made_bucket, report);
   });
   const std::string& bucket = spec.output_bucket.empty() ? spec.input.bucket : spec.output_bucket;
+  if (!outcome) remove_made_bucket(ranks, context, bucket, made_bucket);
+  remove_unpacked(context.store);  // all ranks have read what they needed, or have given up
   if (outcome) {
     if (spec.dry_run || report.samples == 0 || !context.make_copies) return report;
     // The shards are there, whole. The same on all ranks.
@@ -110,7 +115,6 @@ Result<DsortReport> run_dsort(DsortContext& context, const DsortSpec& spec, cons
       report.warnings.push_back("the output has fewer copies than its bucket keeps (" + copied.error().message + "); run repair");
     return report;
   }
-  remove_made_bucket(ranks, context, bucket, made_bucket);
   return fail(std::move(outcome).error());
 }
 

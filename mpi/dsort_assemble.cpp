@@ -1,6 +1,8 @@
 #include "mpi/dsort_assemble.hpp"
 
 #include <algorithm>
+#include <array>
+#include <atomic>
 #include <memory>
 #include <vector>
 
@@ -38,12 +40,18 @@ Result<Writers> assemble(DsortJob& job, const ShardPlan& plan, const std::vector
   Writers writers(plan.shards.size());
   std::uint64_t bytes = 0;
   for (const PlannedShard& shard : plan.shards) bytes += shard.tar_bytes;
+  std::atomic<std::uint64_t> written{0};
   const PhaseItemFn item = [&](std::size_t i, std::size_t worker, PhaseControl& control) -> Result<void> {
     if (!assemblers[worker]) assemblers[worker] = std::make_unique<ShardAssembler>(job, sources, window_bytes);
-    TARN_TRY(writers[i], assemblers[worker]->assemble(plan.shards[i], control));
+    TARN_TRY(auto assembled, assemblers[worker]->assemble(plan.shards[i], control));
+    writers[i] = std::move(assembled.writer);
+    written += assembled.size_bytes;
     return {};
   };
   TARN_CHECK(run_phase(job, "assemble", bytes, plan.shards.size(), item));
+  std::array<std::uint64_t, 1> output_bytes{written};
+  TARN_CHECK(job.collectives().all_reduce_sum(output_bytes));
+  job.report.output_bytes = output_bytes[0];
   return writers;
 }
 

@@ -9,6 +9,7 @@
 #include "base/hash.hpp"
 #include "mpi/dsort_exchange.hpp"
 #include "mpi/dsort_phase.hpp"
+#include "mpi/dsort_unpack.hpp"
 #include "plan/record.hpp"
 #include "shard/member.hpp"
 #include "shard/shard_index.hpp"
@@ -20,6 +21,11 @@ namespace {
 /// Reads one shard, sequentially and whole, so that the reader verifies the object's checksum.
 Result<shard::ShardCounts> index_source(const DsortJob& job, const DsortSource& source, std::uint64_t number, std::span<std::byte> window,
                                         base::Encoder& records, PhaseControl& control) {
+  const shard::SampleFn take = [&](const shard::Sample& sample) -> Result<void> {
+    plan::append_shard_record(records, sample, number);
+    return {};
+  };
+  if (source.kind != shard::ArchiveKind::tar) return unpack_and_index(job, source, number, window, take, control);
   TARN_TRY(const auto reader, job.context.store->open_reader(source.disk, {job.spec.input.bucket, source.name}));
   if (reader->info().size_bytes != source.size_bytes)
     return fail(ErrorCode::aborted, "dsort: input shard '" + source.name + "' was replaced while the job ran; start it again");
@@ -28,10 +34,6 @@ Result<shard::ShardCounts> index_source(const DsortJob& job, const DsortSource& 
     auto got = reader->read(offset, target);
     if (got) control.add(*got);
     return got;
-  };
-  const shard::SampleFn take = [&](const shard::Sample& sample) -> Result<void> {
-    plan::append_shard_record(records, sample, number);
-    return {};
   };
   return shard::index_shard(source.name, source.size_bytes, read, take, window);
 }
@@ -110,6 +112,7 @@ Result<plan::RecordTable> index_inputs(DsortJob& job, DsortInputs& inputs) {
   plan::RecordTable table{plan::SampleOrder(job.spec)};
   std::uint64_t skipped = inputs.skipped;
   TARN_CHECK(index_sources(job, inputs, table, skipped));
+  TARN_CHECK(share_unpacked(job, inputs));
   TARN_CHECK(index_loose(job, std::move(inputs.loose), table));
   std::array<std::uint64_t, 1> sum{skipped};
   TARN_CHECK(job.collectives().all_reduce_sum(sum));

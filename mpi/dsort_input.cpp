@@ -10,6 +10,7 @@
 #include "base/text.hpp"
 #include "mpi/dsort_exchange.hpp"
 #include "plan/record.hpp"
+#include "shard/archive_kind.hpp"
 #include "shard/member.hpp"
 #include "shard/tar_format.hpp"
 
@@ -95,9 +96,9 @@ class OwnInputs {
   void take(const StoredObject& object) {
     ++objects;
     bytes += object.info.size_bytes;
-    if (object.info.key.ends_with(".tar")) {
-      tar_bytes += object.info.size_bytes;
-      shards.push_back({object.info.key, job_.rank(), object.disk, object.info.size_bytes, object.extents});
+    if (const auto kind = shard::archive_kind(object.info.key)) {
+      tar_bytes += object.info.size_bytes;  // one that is packed becomes no smaller
+      shards.push_back({object.info.key, job_.rank(), object.disk, object.info.size_bytes, object.extents, *kind});
       return;
     }
     if (!shard::split_member_name(object.info.key)) {
@@ -134,7 +135,7 @@ class OwnInputs {
 std::vector<std::byte> pack(const std::vector<DsortSource>& sources) {
   base::Encoder to;
   for (const auto& source : sources) {
-    to.text(source.name).varint(source.disk).varint(source.size_bytes).varint(source.extents.size());
+    to.text(source.name).varint(source.disk).varint(source.size_bytes).u8(static_cast<std::uint8_t>(source.kind)).varint(source.extents.size());
     for (const auto& extent : source.extents) to.varint(extent.volume).varint(extent.offset).varint(extent.length_bytes);
   }
   return std::move(to).take();
@@ -148,6 +149,7 @@ Result<void> unpack(std::span<const std::byte> bytes, RankId rank, std::vector<D
     source.rank = rank;
     source.disk = static_cast<std::uint32_t>(from.varint());
     source.size_bytes = from.varint();
+    source.kind = static_cast<shard::ArchiveKind>(from.u8());
     for (std::uint64_t n = from.varint(); n > 0 && !from.failed(); --n) {
       object::StoredExtent extent;
       extent.volume = from.varint();

@@ -13,6 +13,7 @@
 #include "mpi/dsort.hpp"
 #include "object/local_store.hpp"
 #include "placement/placement.hpp"
+#include "shard/archive_kind.hpp"
 #include "shard/name_template.hpp"
 
 namespace tarn::mpi {
@@ -24,6 +25,7 @@ struct DsortJob {
   const std::atomic<bool>& abort;
   const std::string output_bucket;
   const shard::NameTemplate output;
+  const shard::ArchiveKind output_kind;
   const placement::Placement placement;
   const unsigned threads;  ///< of this rank
   bool& made_bucket;       ///< on rank 0: the output bucket was not there before
@@ -49,7 +51,8 @@ struct DsortSource {
   RankId rank = 0;
   std::uint32_t disk = 0;
   std::uint64_t size_bytes = 0;
-  std::vector<object::StoredExtent> extents;
+  std::vector<object::StoredExtent> extents;  ///< of its tar; of one that is packed once it has been indexed, which unpacks it
+  shard::ArchiveKind kind = shard::ArchiveKind::tar;
 };
 
 }  // namespace tarn::mpi

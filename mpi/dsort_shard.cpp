@@ -7,10 +7,19 @@
 #include "base/error.hpp"
 #include "shard/shard_index.hpp"
 #include "shard/tar_format.hpp"
+#include "shard/tar_stream.hpp"
 
 namespace tarn::mpi {
 
-Result<std::unique_ptr<ObjectWriter>> ShardAssembler::assemble(const PlannedShard& shard, PhaseControl& control) {
+namespace {
+
+constexpr std::string_view content_type_of(shard::ArchiveKind kind) {
+  return kind == shard::ArchiveKind::tar ? "application/x-tar" : kind == shard::ArchiveKind::tar_gz ? "application/gzip" : "application/zstd";
+}
+
+}  // namespace
+
+Result<ShardAssembler::Assembled> ShardAssembler::assemble(const PlannedShard& shard, PhaseControl& control) {
   control_ = &control;
   filled_ = 0;
   requests_.clear();
@@ -19,14 +28,29 @@ Result<std::unique_ptr<ObjectWriter>> ShardAssembler::assemble(const PlannedShar
   sample_open_ = false;
   const std::string name = job_.output.name(shard.number);
   PutOptions options;
-  options.content_type = "application/x-tar";
+  options.content_type = content_type_of(job_.output_kind);
   TARN_TRY(writer_, job_.context.store->create(shard.disk, {job_.output_bucket, name}, options, shard.tar_bytes + shard::kTrailerBytes));
+  written_ = 0;
+  packer_.reset();
+  if (job_.output_kind != shard::ArchiveKind::tar) {
+    TARN_TRY(packer_, shard::TarPacker::open(job_.output_kind, [this](std::span<const std::byte> bytes) {
+               written_ += bytes.size();
+               return writer_->write(bytes);
+             }));
+  }
   for (const auto& run : shard.runs) TARN_CHECK(add_record(run));
   TARN_CHECK(add_zeros(shard::kTrailerBytes));
   TARN_CHECK(flush());
+  if (packer_) TARN_CHECK(packer_->finish());
   TARN_CHECK(writer_->prepare());
   TARN_CHECK(verify(shard, name));
-  return std::move(writer_);
+  return Assembled{std::move(writer_), written_};
+}
+
+Result<void> ShardAssembler::write_out(std::span<const std::byte> bytes) {
+  if (packer_) return packer_->write(bytes);
+  written_ += bytes.size();
+  return writer_->write(bytes);
 }
 
 Result<void> ShardAssembler::add_record(std::span<const std::byte> bytes) {
@@ -147,7 +171,7 @@ Result<void> ShardAssembler::flush() {
   }
   TARN_CHECK(job_.context.fetcher.fetch(requests_));
   for (const Check& check : checks_) TARN_CHECK(check_piece(check));
-  TARN_CHECK(writer_->write(std::span(window_).first(filled_)));
+  TARN_CHECK(write_out(std::span(window_).first(filled_)));
   control_->add(filled_);
   filled_ = 0;
   requests_.clear();
@@ -186,10 +210,12 @@ Result<void> ShardAssembler::verify(const PlannedShard& shard, const std::string
   const auto wrong = [&](std::string_view what) {
     return fail(ErrorCode::corrupt, "dsort: output shard '" + name + "' is not what was written: " + std::string(what));
   };
-  const shard::ShardReadFn read = [&](std::uint64_t offset, std::span<std::byte> target) -> Result<std::size_t> {
+  const shard::ArchiveReadFn read_back = [&](std::uint64_t offset, std::span<std::byte> target) -> Result<std::size_t> {
     if (control_->stopped()) return fail(ErrorCode::aborted, "dsort: stopped");
     return writer_->read_back(offset, target);
   };
+  TARN_TRY(const auto tar, shard::open_tar_stream(job_.output_kind, name, written_, read_back));
+  const shard::ShardReadFn read = [&](std::uint64_t /*offset*/, std::span<std::byte> target) { return tar->read(target); };
   const shard::SampleFn compare = [&](const shard::Sample& sample) -> Result<void> {
     if (next == shard.runs.size()) return wrong("it has too many samples");
     base::Decoder from(shard.runs[next]);
@@ -200,8 +226,10 @@ Result<void> ShardAssembler::verify(const PlannedShard& shard, const std::string
     ++next;
     return {};
   };
-  auto counts = shard::index_shard(name, shard.tar_bytes + shard::kTrailerBytes, read, compare, window_);
-  if (!counts) return fail(std::move(counts).error());
+  TARN_CHECK(shard::index_shard(name, shard.tar_bytes + shard::kTrailerBytes, read, compare, window_));
+  std::byte more{};
+  TARN_TRY(const std::size_t behind, tar->read({&more, 1}));
+  if (behind != 0) return wrong("it goes on behind its end");
   if (next != shard.runs.size()) return wrong("samples are missing");
   return {};
 }

@@ -18,6 +18,7 @@
 #include "mpi/dsort_sort.hpp"
 #include "mpi/fetcher.hpp"
 #include "plan/record.hpp"
+#include "shard/tar_packer.hpp"
 
 namespace tarn::mpi {
 
@@ -32,8 +33,13 @@ class ShardAssembler {
   ShardAssembler(DsortJob& job, const std::vector<DsortSource>& sources, std::size_t window_bytes)
       : job_(job), sources_(sources), window_(window_bytes) {}
 
-  /// @return a writer that only lacks commit(). @errors corrupt, no_space, io, aborted, rank_lost.
-  [[nodiscard]] Result<std::unique_ptr<ObjectWriter>> assemble(const PlannedShard& shard, PhaseControl& control);
+  /// A shard that only lacks its name: commit().
+  struct Assembled {
+    std::unique_ptr<ObjectWriter> writer;
+    std::uint64_t size_bytes = 0;  ///< packed, where the output is
+  };
+  /// @errors corrupt, no_space, io, aborted, rank_lost.
+  [[nodiscard]] Result<Assembled> assemble(const PlannedShard& shard, PhaseControl& control);
 
  private:
   /// Bytes of the window that are hashed together; a range that is cut by the window's end goes on in the next.
@@ -69,6 +75,8 @@ class ShardAssembler {
   [[nodiscard]] Result<void> add_zeros(std::uint64_t count);
   [[nodiscard]] Result<void> flush();
   [[nodiscard]] Result<void> check_piece(const Check& check);
+  /// Hands bytes of the tar to the writer, packed where the output is.
+  [[nodiscard]] Result<void> write_out(std::span<const std::byte> bytes);
   void begin_sample();
   void end_sample();
   /// Reads the body back as any reader would: the planned samples, in order, each with the right bytes.
@@ -87,6 +95,8 @@ class ShardAssembler {
   std::vector<std::uint64_t> expected_;              // hash of each sample of the shard
   plan::RecordParts parts_;
   std::unique_ptr<ObjectWriter> writer_;
+  std::unique_ptr<shard::TarPacker> packer_;  // null: the output is .tar
+  std::uint64_t written_ = 0;                 // to writer_
   PhaseControl* control_ = nullptr;
 };
 

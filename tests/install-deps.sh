@@ -10,9 +10,9 @@ declare -A packages=(
   [build]="g++ cmake ninja-build pkg-config ccache
     libopenmpi-dev openmpi-bin
     libboost1.81-dev libboost-json1.81-dev libboost-url1.81-dev libboost-system1.81-dev libboost-program-options1.81-dev
-    liblmdb-dev libxxhash-dev libarchive-dev libpugixml-dev libssl-dev libexpected-dev
+    liblmdb-dev libxxhash-dev libarchive-dev zlib1g-dev libpugixml-dev libssl-dev libexpected-dev
     libspdlog-dev prometheus-cpp-dev"
-  [test]="catch2 git curl python3 tar attr jq xz-utils zstd xxhash libarchive-tools hdf5-tools clang-format-14 shellcheck
+  [test]="catch2 git curl python3 tar attr jq xz-utils zstd lz4 xxhash libarchive-tools hdf5-tools clang-format-14 shellcheck
     slurmctld slurmd slurm-client slurm-wlm-basic-plugins munge libpmix-dev iproute2 procps"
   [demo]="curl jq"
   [bench]="libbenchmark-dev wrk nginx-light"

@@ -11,7 +11,8 @@
 namespace tarn {
 
 /// Which objects are read: all three are joined; none set means the whole bucket.
-/// An object whose key ends in ".tar" is a shard; any other is a loose member, named by its key.
+/// An object whose key ends in ".tar", ".tar.gz", ".tgz", ".tar.zst", ".tar.lz4", ".tar.xz" or ".zip" is a shard; any other is a loose
+/// member, named by its key.
 struct DsortInput {
   std::string bucket;
   std::string prefix;
@@ -35,7 +36,7 @@ enum class MissingPolicy : std::uint8_t { ignore, warn, abort };
 struct DsortSpec {
   DsortInput input;
   std::string output_bucket;           ///< empty: the input's bucket
-  std::string output_template;         ///< "train-%06d.tar" or "train-{0000..0999}.tar"
+  std::string output_template;         ///< "train-%06d.tar" or "train-{0000..0999}.tar"; .tar.gz and .tar.zst are packed
   std::uint64_t shard_size_bytes = 0;  ///< target of tar bytes per shard; exactly one of
   std::uint64_t shard_samples = 0;     ///< these two is set
   DsortOrder order = DsortOrder::key;

@@ -54,6 +54,7 @@ class LocalStore::Impl {
   Appends appends{buckets};
   NameLocks versions;
   Pointers pointers{disks, buckets, versions};
+  Staging staging{disks, writer_memory};
 
   [[nodiscard]] Result<volume::Record> find(const volume::Disk& on, const ObjectName& name) const;
 
@@ -152,6 +153,7 @@ Result<std::unique_ptr<LocalStore>> LocalStore::open(const LocalStoreOptions& op
   }
   TARN_CHECK(impl->buckets.load());
   impl->uploads.remove_orphans();
+  impl->staging.remove({});
   return std::unique_ptr<LocalStore>(new LocalStore(std::move(impl)));
 }
 
@@ -257,6 +259,10 @@ Result<ObjectInfo> LocalStore::append(std::uint32_t disk, const ObjectName& name
 
 Pointers& LocalStore::pointers() noexcept {
   return impl_->pointers;
+}
+
+Staging& LocalStore::staging() noexcept {
+  return impl_->staging;
 }
 
 Uploads& LocalStore::uploads() noexcept {

@@ -22,6 +22,7 @@
 #include "object/copy_terms.hpp"
 #include "object/object_service.hpp"
 #include "object/pointers.hpp"
+#include "object/staging.hpp"
 #include "object/uploads.hpp"
 #include "volume/compactor.hpp"
 #include "volume/disk_directory.hpp"
@@ -125,6 +126,8 @@ class LocalStore {
                                           const PutOptions& options = {});
   /// Where objects are whose home is here.
   [[nodiscard]] Pointers& pointers() noexcept;
+  /// What jobs keep for themselves.
+  [[nodiscard]] Staging& staging() noexcept;
   /// Objects that are put in parts.
   [[nodiscard]] Uploads& uploads() noexcept;
   /// @param version  as in ObjectService::remove. @cost with one: waits for the puts that are in their last step.

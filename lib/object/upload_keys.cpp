@@ -7,26 +7,6 @@
 
 namespace tarn::object {
 
-namespace {
-
-/// Visits the objects of one of Tarn's own buckets whose keys begin with `prefix`.
-template <class Visit>
-Result<void> scan_own(volume::Disk& disk, std::string_view bucket, std::string_view prefix, const Visit& visit) {
-  const std::string begin = volume::index_key(bucket, prefix);
-  bool damaged = false;
-  TARN_CHECK(disk.scan(begin, [&](std::string_view joined, std::span<const std::byte> value) {
-    if (joined.substr(0, begin.size()) != begin) return volume::ScanStep{volume::ScanStep::stop, {}};
-    auto record = volume::decode_record(value);
-    damaged |= !record;
-    if (record) visit(volume::object_key(joined), std::move(*record));
-    return volume::ScanStep{};
-  }));
-  if (damaged) return fail(ErrorCode::corrupt, disk.path() + ": an entry of the index is damaged; tarn check --rebuild makes it anew");
-  return {};
-}
-
-}  // namespace
-
 ObjectName upload_name(std::string_view id, const ObjectName& name) {
   return {std::string(kUploadsBucket), std::string(id) + "/" + name.bucket + "/" + name.key};
 }
@@ -60,20 +40,17 @@ std::optional<ObjectName> object_of_upload(std::string_view key) {
 
 Result<std::vector<UploadInfo>> uploads_on(volume::Disk& disk, std::string_view bucket) {
   std::vector<UploadInfo> uploads;
-  TARN_CHECK(scan_own(disk, kUploadsBucket, {}, [&](std::string_view key, volume::Record record) {
+  TARN_TRY(const auto notes, own_objects_on(disk, kUploadsBucket, {}));
+  for (const auto& [key, record] : notes) {
     auto name = object_of_upload(key);
-    if (!name || (!bucket.empty() && name->bucket != bucket)) return;
+    if (!name || (!bucket.empty() && name->bucket != bucket)) continue;
     uploads.push_back({std::string(upload_id_of(key)), std::move(*name), record.modified_ns, {record.content_type, record.user_metadata}});
-  }));
+  }
   return uploads;
 }
 
-Result<std::vector<StoredPart>> parts_on(volume::Disk& disk, std::string_view id) {
-  std::vector<StoredPart> parts;
-  const std::string prefix = id.empty() ? std::string() : std::string(id) + "/";
-  TARN_CHECK(scan_own(disk, kPartsBucket, prefix,
-                      [&](std::string_view key, volume::Record record) { parts.emplace_back(std::string(key), std::move(record)); }));
-  return parts;
+Result<std::vector<OwnObject>> parts_on(volume::Disk& disk, std::string_view id) {
+  return own_objects_on(disk, kPartsBucket, id.empty() ? std::string() : std::string(id) + "/");
 }
 
 }  // namespace tarn::object

@@ -12,12 +12,12 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include <tarn/object.hpp>
 #include <tarn/result.hpp>
 
+#include "object/own_objects.hpp"
 #include "volume/disk.hpp"
 
 namespace tarn::object {
@@ -45,7 +45,6 @@ struct UploadInfo {
 /// Those of a bucket, or of all; in order of id. @cost a look at every upload of the disk. @errors of the index.
 [[nodiscard]] Result<std::vector<UploadInfo>> uploads_on(volume::Disk& disk, std::string_view bucket);
 /// Of an upload, or of all: keys and records, in order. @errors of the index.
-using StoredPart = std::pair<std::string, volume::Record>;
-[[nodiscard]] Result<std::vector<StoredPart>> parts_on(volume::Disk& disk, std::string_view id);
+[[nodiscard]] Result<std::vector<OwnObject>> parts_on(volume::Disk& disk, std::string_view id);
 
 }  // namespace tarn::object

@@ -11,6 +11,7 @@
 
 #include "base/error.hpp"
 #include "base/text.hpp"
+#include "shard/archive_kind.hpp"
 #include "shard/name_template.hpp"
 
 namespace tarn::plan {
@@ -38,6 +39,8 @@ constexpr std::array<std::string_view, 8> kTuningFields{"description",
                                                         "call_timeout",
                                                         "dsorter_mem_threshold",
                                                         "compression"};
+
+constexpr std::string_view kExtensions = ".tar, .tar.gz, .tgz, .tar.zst, .tar.lz4, .tar.xz, .zip";
 
 tl::unexpected<Error> bad(std::string_view field, std::string_view why) {
   return fail(ErrorCode::invalid, "dsort: " + std::string(field) + " " + std::string(why));
@@ -112,12 +115,13 @@ Result<std::string> to_bucket(std::string_view field, const Json& value) {
   return *name;
 }
 
-/// ".tar" (or nothing) is what this version reads and writes.
+/// ".tar.gz", or without the first dot; nothing.
 Result<std::string> to_extension(std::string_view field, const Json& value) {
-  TARN_TRY(const std::string text, to_text(field, value));
-  if (text.empty() || text == ".tar") return text;
-  if (text == "tar") return std::string(".tar");
-  return unsupported(field, "'" + text + "'; this version reads and writes .tar");
+  TARN_TRY(const std::string given, to_text(field, value));
+  if (given.empty()) return std::string();
+  const std::string text = (given.starts_with('.') ? "" : ".") + given;
+  if (!shard::is_archive_extension(text)) return bad(field, "cannot be '" + text + "'; it is one of " + std::string(kExtensions));
+  return text;
 }
 
 Result<void> read_input_format(const Json& value, DsortInput& input) {
@@ -214,7 +218,8 @@ Result<void> check_dsort_spec(const DsortSpec& spec) {
   const auto output = shard::NameTemplate::parse(spec.output_template);
   if (!output) return bad("output template:", output.error().message);
   if (auto key = base::check_key(output->name(output->capacity().value_or(1) - 1)); !key) return bad("output template:", key.error().message);
-  if (!output->name(0).ends_with(".tar")) return bad("output template", "'" + spec.output_template + "' must end in .tar");
+  if (const auto kind = shard::archive_kind(spec.output_template); !kind || !shard::is_output_kind(*kind))
+    return bad("output template", "'" + spec.output_template + "' must end in .tar, .tar.gz or .tar.zst");
   if ((spec.shard_size_bytes == 0) == (spec.shard_samples == 0)) return bad("shards:", "give either a size in bytes or a number of samples");
   if (spec.decreasing && spec.order != DsortOrder::key) return bad("decreasing", "goes with the order by key only");
   if (spec.memory_budget_bytes < kMemoryBudgetBytesMin)
@@ -230,11 +235,11 @@ Result<DsortSpec> dsort_spec_from_json(const Json& json) {
   Extensions extensions;
   for (const auto& field : *fields) TARN_CHECK(read_field(field.key(), field.value(), spec, extensions));
   const auto complete = [](std::string& name, const std::string& extension) {
-    if (!name.empty() && !name.ends_with(extension)) name += extension;
+    if (!name.empty() && !shard::archive_kind(name)) name += extension;
   };
   complete(spec.input.pattern, extensions.input);
   for (auto& name : spec.input.names) complete(name, extensions.input);
-  complete(spec.output_template, ".tar");
+  complete(spec.output_template, !extensions.output.empty() ? extensions.output : !extensions.input.empty() ? extensions.input : ".tar");
   TARN_CHECK(check_dsort_spec(spec));
   return spec;
 }

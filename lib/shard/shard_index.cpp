@@ -24,6 +24,7 @@ class Pass {
       : name_(name), size_(size_bytes), read_(read), sink_(sink), window_(window) {}
 
   Result<ShardCounts> run() {
+    if (size_ == kUnknownShardBytes) TARN_CHECK(fill());
     if (size_ == 0) return damaged(fail(ErrorCode::invalid, "it is empty; a tar has at least one member or two zero blocks"));
     TarEntry entry;
     while (position_ < size_) {  // an archive without end mark is fine, as everywhere
@@ -72,6 +73,7 @@ class Pass {
     while (target > window_end_) {
       position_ = window_end_;
       TARN_CHECK(fill());
+      if (window_end_ == size_ && target > size_) return truncated(size_);
     }
     position_ = target;
     return {};
@@ -86,7 +88,8 @@ class Pass {
     window_begin_ = position_;
     const std::uint64_t wanted = std::min<std::uint64_t>(window_.size() - kept, size_ - window_end_);
     TARN_TRY(const std::size_t got, read_(window_end_, window_.subspan(kept, wanted)));
-    if (got == 0) return truncated(window_end_);
+    if (got == 0 && size_ != kUnknownShardBytes) return truncated(window_end_);
+    if (got == 0) size_ = window_end_;
     window_end_ += got;
     return {};
   }
@@ -153,7 +156,7 @@ class Pass {
   }
 
   const std::string name_;
-  const std::uint64_t size_;
+  std::uint64_t size_;  // kUnknownShardBytes until its end has been seen
   const ShardReadFn& read_;
   const SampleFn& sink_;
   const std::span<std::byte> window_;

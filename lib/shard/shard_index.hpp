@@ -44,7 +44,11 @@ using ShardReadFn = std::function<Result<std::size_t>(std::uint64_t offset, std:
 /// Gets each sample as soon as it is complete, in archive order. An error ends the pass.
 using SampleFn = std::function<Result<void>(const Sample&)>;
 
+/// The size of an archive whose end its ShardReadFn will show: one that is being unpacked.
+inline constexpr std::uint64_t kUnknownShardBytes = UINT64_MAX;
+
 /// @param name    of the archive, for messages.
+/// @param size_bytes  of the tar, or kUnknownShardBytes.
 /// @param window  memory to work in; at least kIndexWindowBytesMin.
 /// @errors invalid or unsupported: damage, with name, offset, and how many samples were sound; what `read`
 ///         and `sink` return. Nothing that a tar reader would skip over in silence is accepted: wrong

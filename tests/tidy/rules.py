@@ -30,6 +30,7 @@ PACKAGES = {
     "lmdb.h": ["lib/volume"],
     "archive.h": ["lib/shard"],
     "archive_entry.h": ["lib/shard"],
+    "zlib.h": ["lib/shard"],
     "boost/asio": ["lib/http"],
     "boost/beast": ["lib/http"],
     "boost/url": ["lib/http"],
