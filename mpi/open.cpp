@@ -47,18 +47,19 @@ Result<void> split_by_role(Store::Impl::Comms& comms, MPI_Comm comm, RankRole ro
   return {};
 }
 
-Result<Store> open_checked(MPI_Comm comm, const StoreOptions& options, Result<void> ready) {
+Result<Store> open_checked(MPI_Comm comm, const StoreOptions& options, Result<void> ready, base::FileSystem& files) {
   if (!mpi::mpi_is_usable()) return fail(ErrorCode::invalid, "tarn::open was called outside of MPI_Init and MPI_Finalize");
   if (comm == MPI_COMM_NULL) return fail(ErrorCode::invalid, "tarn::open was given MPI_COMM_NULL");
   TARN_CHECK(mpi::check_launcher(comm));
   TARN_TRY(const auto level, thread_level());
-  TARN_TRY(auto impl, Store::Impl::open(comm, options, level, std::move(ready)));
+  TARN_TRY(auto impl, Store::Impl::open(comm, options, level, std::move(ready), files));
   return Store(std::move(impl));
 }
 
 }  // namespace
 
-Result<std::unique_ptr<Store::Impl>> Store::Impl::open(MPI_Comm comm, const StoreOptions& options, mpi::ThreadLevel level, Result<void> ready) {
+Result<std::unique_ptr<Store::Impl>> Store::Impl::open(MPI_Comm comm, const StoreOptions& options, mpi::ThreadLevel level, Result<void> ready,
+                                                       base::FileSystem& files) {
   TARN_TRY(auto comms, make_comms(comm));
   const mpi::ApplicationCall call;
   const auto meet = [&]() -> Result<mpi::Members> {
@@ -69,7 +70,7 @@ Result<std::unique_ptr<Store::Impl>> Store::Impl::open(MPI_Comm comm, const Stor
   };
   TARN_TRY(auto members, meet());
   TARN_CHECK(split_by_role(comms, comm, options.role));
-  auto impl = std::make_unique<Store::Impl>(std::move(comms), std::move(members), level);
+  auto impl = std::make_unique<Store::Impl>(std::move(comms), std::move(members), level, files);
   TARN_CHECK(impl->open());
   return impl;
 }
@@ -78,9 +79,9 @@ Result<Store> open(MPI_Comm comm, const StoreOptions& options) {
   return mpi::open_when({}, comm, options);
 }
 
-Result<Store> mpi::open_when(Result<void> ready, MPI_Comm comm, const StoreOptions& options) {
+Result<Store> mpi::open_when(Result<void> ready, MPI_Comm comm, const StoreOptions& options, base::FileSystem& files) {
   try {
-    return open_checked(comm, options, std::move(ready));
+    return open_checked(comm, options, std::move(ready), files);
   } catch (const std::exception& error) {
     return fail(ErrorCode::internal, std::string("tarn::open: ") + error.what());
   }

@@ -7,6 +7,7 @@
 #include "base/error.hpp"
 #include "base/log.hpp"
 #include "mpi/dsort.hpp"
+#include "mpi/guarded.hpp"
 #include "mpi/membership.hpp"
 
 namespace tarn {
@@ -18,9 +19,10 @@ constexpr std::chrono::seconds kFarewell{2};  // for the answers of those that s
 
 }  // namespace
 
-Store::Impl::Impl(Comms comms, mpi::Members members, mpi::ThreadLevel level)
+Store::Impl::Impl(Comms comms, mpi::Members members, mpi::ThreadLevel level, base::FileSystem& files)
     : members_(std::move(members)),
       options_(members_.options),
+      files_(files),
       calling_thread_(level),
       comms_(std::move(comms)),
       engine_({level == mpi::ThreadLevel::any, options_.idle_poll_cap}),
@@ -46,8 +48,8 @@ Store::Impl::~Impl() {
 
 Result<void> Store::Impl::open() {
   base::set_log_rank(rank());
-  TARN_CHECK(collectives_.agree(claim_endpoint_file()));
-  TARN_CHECK(collectives_.agree(open_disks(members_.ranks[static_cast<std::size_t>(rank())])));
+  TARN_CHECK(collectives_.agree(mpi::guarded("open", [&] { return claim_endpoint_file(); })));
+  TARN_CHECK(collectives_.agree(mpi::guarded("open", [&] { return open_disks(members_.ranks[static_cast<std::size_t>(rank())]); })));
   if (options_.sidecar.enabled) {
     auto bound = http::Sidecar::bind(options_.sidecar, rank());
     if (bound) sidecar_ = std::move(*bound);
@@ -63,7 +65,7 @@ Result<void> Store::Impl::open() {
   TARN_CHECK(changes_.open(collectives_, map_->ranks));
   if (local_) local_->count_changes(changes_.own());
   make_parts();
-  TARN_CHECK(collectives_.agree(buckets_->adopt(buckets)));
+  TARN_CHECK(collectives_.agree(mpi::guarded("open", [&] { return buckets_->adopt(buckets); })));
   TARN_CHECK(layout_.find_out(collectives_, local_.get(), *map_, buckets_->any_mirror()));
   TARN_CHECK(collectives_.agree(start_threads()));
   TARN_CHECK(watch_ranks());
@@ -85,7 +87,7 @@ Result<void> Store::Impl::open_disks(const placement::Rank& here) {
   local.space = options_.space;
   if (local.directories.empty()) return {};
   local.compaction.bytes_per_second = options_.compaction_bytes_per_second;
-  TARN_TRY(local_, object::LocalStore::open(local));
+  TARN_TRY(local_, object::LocalStore::open(local, files_));
   return {};
 }
 
@@ -199,7 +201,7 @@ Result<void> Store::Impl::close() {
   data_pool_.stop();
   control_pool_.stop();
   if (handlers_) handlers_->close();
-  auto outcome = collectives_.agree(local_ ? local_->close() : Result<void>());
+  auto outcome = collectives_.agree(mpi::guarded("close", [&] { return local_ ? local_->close() : Result<void>(); }));
   closed_ = true;
   stop();
   comms_ = Comms();

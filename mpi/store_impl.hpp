@@ -16,6 +16,7 @@
 #include <tarn/options.hpp>
 #include <tarn/store.hpp>
 
+#include "base/file.hpp"
 #include "http/sidecar.hpp"
 #include "mpi/buckets.hpp"
 #include "mpi/caller.hpp"
@@ -56,9 +57,10 @@ class Store::Impl final : private mpi::Listener {
   };
   /// Collective, by a thread that may call MPI.
   /// @param ready  what has gone wrong on this rank before: everybody's outcome then.
-  [[nodiscard]] static Result<std::unique_ptr<Impl>> open(MPI_Comm comm, const StoreOptions& options, mpi::ThreadLevel level,
-                                                          Result<void> ready = {});
-  Impl(Comms comms, mpi::Members members, mpi::ThreadLevel level);
+  /// @param files  where this rank's disks are; lives as long as the store does.
+  [[nodiscard]] static Result<std::unique_ptr<Impl>> open(MPI_Comm comm, const StoreOptions& options, mpi::ThreadLevel level, Result<void> ready = {},
+                                                          base::FileSystem& files = base::posix_file_system());
+  Impl(Comms comms, mpi::Members members, mpi::ThreadLevel level, base::FileSystem& files);
   Impl(const Impl&) = delete;
   Impl& operator=(const Impl&) = delete;
   ~Impl() override;
@@ -82,6 +84,7 @@ class Store::Impl final : private mpi::Listener {
   [[nodiscard]] Result<DsortReport> dsort(const DsortSpec& spec, const DsortProgressFn& progress);
   [[nodiscard]] mpi::DsortContext dsort_context(mpi::Collectives& collectives);
   [[nodiscard]] Result<RebalanceReport> rebalance(const RebalanceOptions& options, const RebalanceProgressFn& progress);
+  [[nodiscard]] mpi::SettleContext settle_context(mpi::Collectives& collectives);
   [[nodiscard]] bool settled() const noexcept { return layout_.settled(); }
   [[nodiscard]] Result<void> flush();
   [[nodiscard]] const mpi::Members& members() const noexcept { return members_; }
@@ -91,7 +94,6 @@ class Store::Impl final : private mpi::Listener {
   [[nodiscard]] MPI_Comm role_communicator() const noexcept { return comms_.role.get(); }
 
  private:
-  [[nodiscard]] mpi::SettleContext settle_context(mpi::Collectives& collectives);
   /// Collective: everything after the communicators. On error the object is only good for destruction.
   [[nodiscard]] Result<void> open();
   void on_message(MPI_Message message, int source, int tag, std::size_t size_bytes) override;
@@ -124,6 +126,7 @@ class Store::Impl final : private mpi::Listener {
 
   const mpi::Members members_;
   const StoreOptions& options_;  // of members_
+  base::FileSystem& files_;
   const mpi::CallingThread calling_thread_;
   Comms comms_;
   mpi::Doorbell doorbell_;
