@@ -28,7 +28,7 @@ class Collectives {
 
   [[nodiscard]] virtual Result<void> barrier() = 0;
   /// The same outcome everywhere: success when every rank passed one, else the error of the lowest
-  /// rank that failed, with Error::rank set to it.
+  /// rank that failed. Error::rank is the rank on which it happened: that one, or another whose disk or silence was in its way.
   /// @cost one reduction; after a failure also one broadcast of 4 KiB.
   [[nodiscard]] virtual Result<void> agree(Result<void> mine) = 0;
 

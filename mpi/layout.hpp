@@ -34,7 +34,7 @@ class Layout {
   /// @param any_mirror  a bucket keeps more than one copy.
   /// @cost  one exchange of about 40 bytes for each disk; a small file for each disk where something has changed.
   [[nodiscard]] Result<void> find_out(Collectives& collectives, object::LocalStore* local, const placement::StoreMap& map, bool any_mirror);
-  /// One rebalance at a time. @return false: another one runs on this rank.
+  /// One rebalance at a time; rank 0 asks for all. @return false: another one runs.
   [[nodiscard]] bool begin_settling() noexcept { return !settling_.exchange(true); }
   void end_settling() noexcept { settling_.store(false); }
   /// Collective. Everything is in its place now.

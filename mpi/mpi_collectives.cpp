@@ -164,18 +164,20 @@ Result<void> MpiCollectives::agree_now(Result<void> mine) {
   TARN_CHECK(all_reduce(std::span(&first_failed, 1), MPI_MIN));
   if (first_failed == kNobodyFailed) return {};
 
-  // Of fixed length, so that one broadcast is enough: u8 code, text.
+  // Of fixed length, so that one broadcast is enough: u8 code, i64 rank, text.
   const auto record = std::make_shared<Bytes>(kErrorBytesMax);
   const auto failed = static_cast<RankId>(first_failed);
   if (rank() == failed) {
     base::Encoder encoder;
-    encoder.u8(static_cast<std::uint8_t>(mine.error().code)).text(mine.error().message.substr(0, kErrorBytesMax - 16));
+    const Error& error = mine.error();
+    encoder.u8(static_cast<std::uint8_t>(error.code)).i64(error.rank < 0 ? failed : error.rank).text(error.message.substr(0, kErrorBytesMax - 24));
     std::memcpy(record->data(), encoder.bytes().data(), encoder.size());
   }
   TARN_CHECK(broadcast_into(failed, *record, record));
   base::Decoder decoder(*record);
   const auto code = static_cast<ErrorCode>(std::min(decoder.u8(), static_cast<std::uint8_t>(ErrorCode::internal)));
-  return fail(code, std::string(decoder.text()), failed);
+  const auto rank = static_cast<RankId>(decoder.i64());
+  return fail(code, std::string(decoder.text()), rank);
 }
 
 Result<std::uint64_t> MpiCollectives::exclusive_scan_sum(std::uint64_t value) {

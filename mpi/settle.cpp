@@ -173,7 +173,11 @@ class Settler {
   [[nodiscard]] Result<std::uint64_t> copy(const Item& item, Home to) {
     using Kind = object::CopyTerms::Kind;
     auto copied = context_.homes.copy(item.here, to, item.name, Kind::copy);
-    if (copied || copied.error().code != ErrorCode::corrupt) return copied;
+    if (!copied && copied.error().code != ErrorCode::corrupt)
+      return fail(copied.error().code,
+                  item.name.bucket + "/" + item.name.key + " was not copied to rank " + std::to_string(to.rank) + ": " + copied.error().message,
+                  copied.error().rank);
+    if (copied) return copied;
     TARN_TRY(const auto found, context_.copies.survey(context_.copies.storage_ranks(), item.name));
     for (const FoundCopy& other : found) {
       if (other.home == item.here || other.stored.info.modified_ns != item.modified_ns) continue;
@@ -293,7 +297,9 @@ Result<void> run_together(SettleContext& context, const char* operation, Steps s
 
 Result<RebalanceReport> settle(SettleContext& context, const RebalanceOptions& options, const RebalanceProgressFn& progress,
                                const std::atomic<bool>& abort) {
-  const bool first = context.layout.begin_settling();
+  // Rank 0's word counts: of two that have begun at once, and were met in another order by other ranks, one goes on.
+  const bool decides = context.collectives.rank() == 0;
+  const bool first = !decides || context.layout.begin_settling();
   RebalanceReport report;
   auto outcome = run_together(context, "rebalance", [&](SettleContext& together) -> Result<void> {
     TARN_CHECK(together.collectives.agree(first ? Result<void>()
@@ -301,7 +307,7 @@ Result<RebalanceReport> settle(SettleContext& context, const RebalanceOptions& o
     TARN_TRY(report, run_everywhere(together, together.buckets.list(), options, progress, abort));
     return together.layout.set_settled(together.collectives, together.local);
   });
-  if (first) context.layout.end_settling();
+  if (decides && first) context.layout.end_settling();
   if (!outcome) return fail(std::move(outcome).error());
   return report;
 }

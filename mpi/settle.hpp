@@ -41,9 +41,8 @@ struct SettleContext {
   std::function<void(std::chrono::milliseconds)> pause;
 };
 
-/// Collective. All buckets. @errors of the first rank that failed: no_space, corrupt (an object that has no good copy), io, rank_lost;
-/// busy: another one runs.
-/// What could be brought to its place has been; the store is not settled then.
+/// Collective. All buckets. @errors of the first rank that failed; Error::rank is the rank whose disk it was: no_space, corrupt (an object that has
+/// no good copy), io, rank_lost; busy: another one runs. What could be brought to its place has been; the store is not settled then.
 /// @param abort  set it (on any rank, from any thread) to stop with `aborted`.
 [[nodiscard]] Result<RebalanceReport> settle(SettleContext& context, const RebalanceOptions& options, const RebalanceProgressFn& progress,
                                              const std::atomic<bool>& abort);

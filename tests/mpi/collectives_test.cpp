@@ -69,6 +69,10 @@ TEST_CASE("Collectives.agree: every rank returns the error of the first that fai
     CHECK(outcome.error().rank == failing);
     CHECK(outcome.error().message == "disk of rank " + std::to_string(failing) + " is full");
   }
+  // It happened on another one.
+  const auto elsewhere = world.ranks.agree(fail(ErrorCode::rank_lost, "rank 7 does not answer", 7));
+  REQUIRE_FALSE(elsewhere);
+  CHECK(elsewhere.error().rank == 7);
   const auto value = mpi::agree_on(world.ranks, Result<int>(world_rank()));
   CHECK(value.value() == world_rank());
   CHECK(failure(world.ranks.agree({})) == "");

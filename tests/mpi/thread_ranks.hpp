@@ -80,6 +80,7 @@ class ThreadCollectives final : public mpi::Collectives {
     std::vector<std::byte> note;
     if (!mine) {
       note.push_back(static_cast<std::byte>(mine.error().code));
+      note.push_back(static_cast<std::byte>(mine.error().rank < 0 ? rank_ : mine.error().rank));
       const auto text = std::as_bytes(std::span(mine.error().message.data(), mine.error().message.size()));
       note.insert(note.end(), text.begin(), text.end());
     }
@@ -87,7 +88,8 @@ class ThreadCollectives final : public mpi::Collectives {
     for (int r = 0; r < size(); ++r) {
       const auto& theirs = table[static_cast<std::size_t>(r)][0];
       if (!theirs.empty())
-        return fail(static_cast<ErrorCode>(theirs[0]), std::string(reinterpret_cast<const char*>(theirs.data()) + 1, theirs.size() - 1), r);
+        return fail(static_cast<ErrorCode>(theirs[0]), std::string(reinterpret_cast<const char*>(theirs.data()) + 2, theirs.size() - 2),
+                    static_cast<int>(theirs[1]));
     }
     return {};
   }
