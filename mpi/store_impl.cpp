@@ -14,7 +14,6 @@ namespace tarn {
 
 namespace {
 
-constexpr unsigned kDataThreads = 2;
 constexpr std::chrono::seconds kFarewell{2};  // for the answers of those that still answer
 
 }  // namespace
@@ -111,7 +110,7 @@ void Store::Impl::make_parts() {
 }
 
 Result<void> Store::Impl::start_threads() {
-  TARN_CHECK(data_pool_.start(kDataThreads));
+  TARN_CHECK(data_pool_.start(mpi::kDataThreads, mpi::kDataThreadsMax));
   TARN_CHECK(control_pool_.start(1));
   TARN_CHECK(jobs_->start_thread());
   return engine_.start();
@@ -153,6 +152,7 @@ void Store::Impl::on_message(MPI_Message message, int source, int tag, std::size
 void Store::Impl::on_tick(mpi::Clock::time_point now) {
   presence_.on_tick(now);
   service_.on_tick();
+  data_pool_.relieve();
   client_.on_tick(now);
   neighbours_->on_tick(now);
   if (handlers_) handlers_->on_tick(now);

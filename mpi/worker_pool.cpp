@@ -9,13 +9,27 @@
 
 namespace tarn::mpi {
 
-Result<void> WorkerPool::start(unsigned threads) {
+Result<void> WorkerPool::start(unsigned threads, unsigned most) {
+  const std::lock_guard lock(mutex_);
+  most_ = most;
   try {
     for (unsigned i = 0; i < threads; ++i) threads_.emplace_back([this] { run(); });
   } catch (const std::system_error& error) {
     return fail(ErrorCode::io, std::string("cannot start a worker thread: ") + error.what());
   }
   return {};
+}
+
+void WorkerPool::relieve() noexcept {
+  const std::lock_guard lock(mutex_);
+  if (held_up_ && !jobs_.empty() && !stopping_ && threads_.size() < most_) {
+    try {
+      threads_.emplace_back([this] { run(); });
+    } catch (const std::exception&) {  // the next look tries again
+      return;
+    }
+  }
+  held_up_ = !jobs_.empty();
 }
 
 void WorkerPool::submit(Job job) {
@@ -47,6 +61,7 @@ void WorkerPool::run() noexcept {
       if (stopping_) return;
       job = std::move(jobs_.front());
       jobs_.pop_front();
+      held_up_ = false;
     }
     try {
       job();
