@@ -1,5 +1,5 @@
 #!/bin/bash
-# What takes too long for every change: the suite again and again, a large object, millions of objects, four file systems,
+# What takes too long for every change: the suite again and again, a rank that computes for long, a large object, millions of objects, four file systems,
 # ThreadSanitizer, clang 14, MPICH, clang-tidy on all sources.
 #   tests/slow.sh [--no-install] [--repeat N] [--soak-mib N] [--build-dir DIR]
 # --repeat: how often the suite must pass (default 5). --soak-mib: size of the large object (default 20480; it needs as much room
@@ -32,6 +32,11 @@ cd "$root"
 
 echo "== the suite, $repeat times"
 tests/run.sh --no-install --quick --build-dir "$build_dir" -- --repeat "until-fail:$repeat"
+
+echo "== a rank that computes for ten seconds"
+for nodes in real ranks; do
+  TARN_TEST_NODES=$nodes TARN_TEST_COMPUTE_SECONDS=10 tests/mpi/mpirun.sh 3 "$build_dir/dev/tests/mpi/mpi_tests" 'Service: a rank that computes*'
+done
 
 echo "== an object of $soak_mib MiB"
 "$build_dir/dev/tests/soak/soak_object" --mib "$soak_mib" --dir "${TMPDIR:-/tmp}" || [[ $? -eq 77 ]]
