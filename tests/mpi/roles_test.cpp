@@ -260,6 +260,50 @@ TEST_CASE("roles: a rank with neither disk nor sidecar, rank 0 for one, is a cli
   }
 }
 
+TEST_CASE("roles: beside a store with service ranks a process has another one, on another communicator, with other roles", "[roles]") {
+  if (world_size() < 2) return;
+  // Rank 0 serves the first store, and has the only disk of the second: it follows in the first one's close() while the others use both.
+  const bool service = world_rank() == 0;
+  SharedDirectory directory;
+  Store first = open_store(options_as(directory, service));
+  MPI_Comm turned = MPI_COMM_NULL;  // the ranks in the other order
+  MPI_Comm_split(MPI_COMM_WORLD, 0, -world_rank(), &turned);
+  StoreOptions options = test_options(directory);
+  options.directories.clear();
+  if (service) options.directories = {directory.path() + "/second"};
+  auto opened = open(turned, options);
+  REQUIRE(failure(opened) == "");
+  Store second = std::move(*opened);
+  CHECK(second.rank() == world_size() - 1 - world_rank());
+  CHECK(application_communicator(first) != application_communicator(second));
+  CHECK((application_communicator(first) == MPI_COMM_NULL) == service);
+  CHECK(size_of(application_communicator(second)) == world_size());
+  const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+  if (service) {
+    REQUIRE(failure(second.create_bucket("data")) == "");
+    REQUIRE(failure(second.put({"data", "from-0"}, test_bytes(200'000, 7))) == "");
+  } else {
+    // Both have a bucket of this name, and nothing else in common.
+    while (code_of(second.head({"data", "from-0"})) != "success" && std::chrono::steady_clock::now() < limit) {
+      first.progress();
+      second.progress();
+    }
+    use(first, "data");
+    CHECK((second.get({"data", "from-0"}).value() == test_bytes(200'000, 7)));
+    CHECK(code_of(first.get({"data", "from-0"})) == "not_found");
+    CHECK(failure(second.put({"data", "from-" + std::to_string(world_rank())}, test_bytes(3 << 20, 8))) == "");
+    CHECK(code_of(second.get({"data", "0-3.bin"})) == "not_found");
+    CHECK(code_of(second.head({"shards", "s-0000.tar"})) == "bucket_not_found");
+  }
+  REQUIRE(failure(first.close()) == "");
+  CHECK(application_communicator(first) == MPI_COMM_NULL);
+  REQUIRE(failure(second.flush()) == "");
+  CHECK(second.list("data").value().objects.size() == static_cast<std::size_t>(world_size()));
+  meet(second);
+  REQUIRE(failure(second.close()) == "");
+  MPI_Comm_free(&turned);
+}
+
 TEST_CASE("roles: messages on the application's communicator do not meet the store's", "[roles]") {
   if (world_size() < 2) return;
   SharedDirectory directory;
