@@ -4,7 +4,6 @@
 #include <archive_entry.h>
 
 #include <algorithm>
-#include <cerrno>
 
 #include "base/error.hpp"
 
@@ -18,7 +17,7 @@ using EntryPtr = std::unique_ptr<archive_entry, decltype(&archive_entry_free)>;
 
 TarPacker::~TarPacker() {
   if (handle_ == nullptr) return;
-  archive_write_fail(handle_);  // nothing is written any more, not by free() either
+  abandoned_ = true;  // an unfinished shard gets nothing more, though free() packs what is left
   archive_write_free(handle_);
 }
 
@@ -27,12 +26,11 @@ Result<std::unique_ptr<TarPacker>> TarPacker::open(ArchiveKind kind, PackedFn si
   archive* const handle = packer->handle_ = archive_write_new();
   const EntryPtr entry(archive_entry_new(), &archive_entry_free);
   if (handle == nullptr || !entry) return fail(ErrorCode::internal, "no memory to pack a shard");
-  const auto write = [](archive* to, void* data, const void* bytes, std::size_t size) -> la_ssize_t {
+  // libarchive never learns of the sink's error, write() and finish() tell it: after a failed write it leaks its buffers (3.6.2).
+  const auto write = [](archive* /*to*/, void* data, const void* bytes, std::size_t size) -> la_ssize_t {
     auto& self = *static_cast<TarPacker*>(data);
-    self.sunk_ = self.sink_({static_cast<const std::byte*>(bytes), size});
-    if (self.sunk_) return static_cast<la_ssize_t>(size);
-    archive_set_error(to, EIO, "it cannot be written");
-    return -1;
+    if (self.sunk_ && !self.abandoned_) self.sunk_ = self.sink_({static_cast<const std::byte*>(bytes), size});
+    return static_cast<la_ssize_t>(size);
   };
   archive_entry_set_filetype(entry.get(), AE_IFREG);
   archive_write_set_format_raw(handle);
@@ -46,8 +44,8 @@ Result<std::unique_ptr<TarPacker>> TarPacker::open(ArchiveKind kind, PackedFn si
 }
 
 Result<void> TarPacker::outcome(long code) {
-  if (code >= ARCHIVE_OK) return {};
   if (!sunk_) return fail(sunk_.error());
+  if (code >= ARCHIVE_OK) return {};
   const char* const why = archive_error_string(handle_);
   return fail(ErrorCode::internal, std::string("a shard cannot be packed: ") + (why != nullptr ? why : "out of memory"));
 }

@@ -37,7 +37,8 @@ class TarPacker {
   [[nodiscard]] Result<void> outcome(long code);
 
   const PackedFn sink_;
-  Result<void> sunk_;  // what the sink said: libarchive cannot carry it
+  Result<void> sunk_;  // what the sink said first
+  bool abandoned_ = false;
   archive* handle_ = nullptr;
 };
 

@@ -248,3 +248,20 @@ TEST_CASE("TarPacker: the sink's error comes back", "[shard]") {
   REQUIRE_FALSE(outcome);
   CHECK(outcome.error().message == "the disk is full");
 }
+
+TEST_CASE("TarPacker: who gives up in the middle writes nothing more", "[shard]") {
+  const std::string tar = make_tar(200, 9);
+  for (const auto kind : {ArchiveKind::tar_gz, ArchiveKind::tar_zst}) {
+    bool gone = false;
+    int after = 0;
+    {
+      const auto packer = TarPacker::open(kind, [&](std::span<const std::byte>) -> Result<void> {
+                            after += gone ? 1 : 0;
+                            return {};
+                          }).value();
+      REQUIRE(packer->write(std::as_bytes(std::span(tar))));
+      gone = true;
+    }
+    CHECK(after == 0);
+  }
+}
