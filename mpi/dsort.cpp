@@ -49,12 +49,12 @@ Result<void> run_steps(DsortJob& job) {
   TARN_TRY(const auto plan, plan_shards(job, std::move(table), inputs.sources));
   if (job.report.samples == 0) job.report.warnings.emplace_back("the input has no samples: nothing was written");
   if (job.spec.dry_run || job.report.samples == 0) return {};
-  return assemble_and_publish(job, plan, inputs.sources);
+  return assemble_and_publish(job, plan, inputs);
 }
 
 /// Everything up to the shards' names; the bucket that it may have made is left to the caller. @return whether rank 0 made one.
 Result<void> run_job(DsortContext& context, const DsortSpec& spec, const DsortProgressFn& progress, const std::atomic<bool>& abort, bool& made_bucket,
-                     DsortReport& report) {
+                     bool& assembling, DsortReport& report) {
   const auto start = std::chrono::steady_clock::now();
   TARN_CHECK(context.collectives.agree(plan::check_dsort_spec(spec)));
   TARN_CHECK(check_same_spec(context.collectives, spec));
@@ -71,6 +71,7 @@ Result<void> run_job(DsortContext& context, const DsortSpec& spec, const DsortPr
                placement::Placement(*context.map),
                choose_threads(context),
                made_bucket,
+               assembling,
                {}};
   // From the first look at the own index to the last read by any rank, which the sum of the times below waits for: the places
   // in volumes that are passed on stay readable.
@@ -98,16 +99,18 @@ void remove_made_bucket(Together& ranks, const DsortContext& context, const std:
 Result<DsortReport> run_dsort(DsortContext& context, const DsortSpec& spec, const DsortProgressFn& progress, const std::atomic<bool>& abort) {
   Together ranks(context.collectives);
   DsortReport report;
-  bool made_bucket = false;
+  bool made_bucket = false, assembling = false;
   remove_unpacked(context.store);  // that an earlier one could not remove
   auto outcome = ranks.run("dsort", [&] {
     DsortContext together{ranks,           context.fetcher,     context.store,  context.map,    context.create_bucket, context.remove_bucket,
                           context.threads, context.make_copies, context.placed, context.settled};
-    return run_job(together, spec, progress, abort, made_bucket, report);
+    return run_job(together, spec, progress, abort, made_bucket, assembling, report);
   });
   const std::string& bucket = spec.output_bucket.empty() ? spec.input.bucket : spec.output_bucket;
   if (!outcome) remove_made_bucket(ranks, context, bucket, made_bucket);
   remove_unpacked(context.store);  // all ranks have read what they needed, or have given up
+  // Shards without a name outlive a job that ends because a rank was lost, and one that has not come to make them.
+  if (context.store != nullptr && assembling && (outcome || outcome.error().code != ErrorCode::rank_lost)) context.store->kept().remove_all();
   if (outcome) {
     if (spec.dry_run || report.samples == 0 || !context.make_copies) return report;
     // The shards are there, whole. The same on all ranks.

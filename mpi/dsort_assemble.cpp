@@ -2,12 +2,15 @@
 
 #include <algorithm>
 #include <array>
-#include <atomic>
+#include <map>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "base/error.hpp"
 #include "base/limits.hpp"
+#include "mpi/dsort_exchange.hpp"
+#include "mpi/dsort_finished.hpp"
 #include "mpi/dsort_phase.hpp"
 #include "mpi/dsort_shard.hpp"
 #include "mpi/guarded.hpp"
@@ -32,35 +35,57 @@ Result<void> make_bucket(DsortJob& job) {
   return job.collectives().agree(std::move(outcome));
 }
 
-using Writers = std::vector<std::unique_ptr<ObjectWriter>>;
+/// Objects that have names of the output already must be shards of this plan.
+Result<void> check_named(const DsortJob& job, const ShardPlan& plan, const DsortInputs& inputs, const FinishedShards& finished) {
+  for (const std::string& key : inputs.named) {
+    const auto number = job.output.index_of(key);
+    const auto shard = std::find_if(plan.shards.begin(), plan.shards.end(), [&](const PlannedShard& one) { return one.number == number; });
+    if (shard == plan.shards.end() || !finished.named(shard->disk, shard_id(job, *shard))) return name_taken(job, key);
+  }
+  return {};
+}
 
-Result<Writers> assemble(DsortJob& job, const ShardPlan& plan, const std::vector<DsortSource>& sources) {
+using Shards = std::vector<ShardAssembler::Assembled>;
+
+Result<Shards> assemble(DsortJob& job, const ShardPlan& plan, const DsortInputs& inputs, const FinishedShards& finished) {
   const std::size_t window_bytes = std::clamp<std::uint64_t>(job.worker_budget_bytes() / 4, shard::kIndexWindowBytesMin, kWindowBytesMax);
   std::vector<std::unique_ptr<ShardAssembler>> assemblers(job.threads);
-  Writers writers(plan.shards.size());
+  Shards shards(plan.shards.size());
   std::uint64_t bytes = 0;
   for (const PlannedShard& shard : plan.shards) bytes += shard.tar_bytes;
-  std::atomic<std::uint64_t> written{0};
   const PhaseItemFn item = [&](std::size_t i, std::size_t worker, PhaseControl& control) -> Result<void> {
-    if (!assemblers[worker]) assemblers[worker] = std::make_unique<ShardAssembler>(job, sources, window_bytes);
-    TARN_TRY(auto assembled, assemblers[worker]->assemble(plan.shards[i], control));
-    writers[i] = std::move(assembled.writer);
-    written += assembled.size_bytes;
+    if (!assemblers[worker]) assemblers[worker] = std::make_unique<ShardAssembler>(job, inputs.sources, finished, window_bytes);
+    TARN_TRY(shards[i], assemblers[worker]->assemble(plan.shards[i], control));
     return {};
   };
   TARN_CHECK(run_phase(job, "assemble", bytes, plan.shards.size(), item));
-  std::array<std::uint64_t, 1> output_bytes{written};
-  TARN_CHECK(job.collectives().all_reduce_sum(output_bytes));
-  job.report.output_bytes = output_bytes[0];
-  return writers;
+  std::array<std::uint64_t, 2> sums{0, 0};
+  for (const auto& shard : shards) {
+    sums[0] += shard.size_bytes;
+    sums[1] += shard.resumed ? 1 : 0;
+  }
+  TARN_CHECK(job.collectives().all_reduce_sum(sums));
+  job.report.output_bytes = sums[0];
+  job.report.resumed_shards = sums[1];
+  return shards;
+}
+
+/// So that the next job can tell which objects are this one's, if this one is killed now.
+Result<void> note_names(const DsortJob& job, const ShardPlan& plan, const Shards& shards) {
+  std::map<std::uint32_t, std::map<object::BodyId, Checksum>> by_disk;
+  for (std::size_t i = 0; i < shards.size(); ++i) by_disk[plan.shards[i].disk].emplace(shards[i].id, shards[i].checksum);
+  for (const auto& [disk, bodies] : by_disk) TARN_CHECK(job.context.store->kept().note_named(disk, bodies));
+  return {};
 }
 
 /// All shards become visible, or, if one of them cannot, none stays so.
-Result<void> publish(DsortJob& job, const ShardPlan& plan, Writers& writers) {
+Result<void> publish(DsortJob& job, const ShardPlan& plan, Shards& shards) {
   job.tell("publish", 0, job.report.shards);
   std::size_t begun = 0;
   auto common = job.collectives().agree(guarded("dsort", [&]() -> Result<void> {
-    while (begun < writers.size()) TARN_CHECK(writers[begun++]->commit());
+    TARN_CHECK(note_names(job, plan, shards));
+    for (; begun < shards.size(); ++begun)
+      if (shards[begun].writer) TARN_CHECK(shards[begun].writer->commit());
     return {};
   }));
   if (common) {  // nothing may fail from here on
@@ -71,7 +96,7 @@ Result<void> publish(DsortJob& job, const ShardPlan& plan, Writers& writers) {
     return common;
   }
   // The last one too: if it threw, or its sync failed, it may have its name. No such object was there before.
-  for (std::size_t i = 0; i < begun; ++i)
+  for (std::size_t i = 0; i < std::min(begun + 1, shards.size()); ++i)
     (void)guarded("dsort", [&] {
       return job.context.store->withdraw(plan.shards[i].disk, {job.output_bucket, job.output.name(plan.shards[i].number)});
     });
@@ -80,10 +105,19 @@ Result<void> publish(DsortJob& job, const ShardPlan& plan, Writers& writers) {
 
 }  // namespace
 
-Result<void> assemble_and_publish(DsortJob& job, const ShardPlan& plan, const std::vector<DsortSource>& sources) {
+Result<void> assemble_and_publish(DsortJob& job, const ShardPlan& plan, const DsortInputs& inputs) {
+  TARN_TRY(const auto finished, agree_on(job.collectives(), FinishedShards::find(job.context.store)));
+  TARN_CHECK(job.collectives().agree(check_named(job, plan, inputs, finished)));
   TARN_CHECK(make_bucket(job));
-  TARN_TRY(auto writers, assemble(job, plan, sources));
-  return publish(job, plan, writers);
+  job.assembling = true;
+  const auto outcome = [&]() -> Result<void> {
+    TARN_TRY(auto shards, assemble(job, plan, inputs, finished));
+    return publish(job, plan, shards);
+  }();
+  if (outcome) return outcome;
+  for (const std::string& key : inputs.named)  // all or none, also with what an earlier job has named
+    (void)guarded("dsort", [&] { return job.context.store->withdraw(job.home(job.output_bucket, key).index, {job.output_bucket, key}); });
+  return outcome;
 }
 
 }  // namespace tarn::mpi

@@ -11,10 +11,10 @@
 namespace tarn::mpi {
 
 /// Collective. Makes the output bucket if it is missing, writes all shards, and gives them their names when
-/// every rank has written and checked its own. After an error nothing is left of them; a bucket that was made stays
-/// (job.made_bucket).
+/// every rank has written and checked its own. Shards that an earlier job had finished are taken up. After an error nothing has a name,
+/// those that an earlier job named neither; a bucket that was made stays (job.made_bucket).
 /// @errors corrupt (bytes are not what they were when they were indexed), no_space, io, aborted, rank_lost.
 /// @cost   one worker holds a window of at most 1 MiB (and its share of the memory budget), whatever the sizes of samples.
-[[nodiscard]] Result<void> assemble_and_publish(DsortJob& job, const ShardPlan& plan, const std::vector<DsortSource>& sources);
+[[nodiscard]] Result<void> assemble_and_publish(DsortJob& job, const ShardPlan& plan, const DsortInputs& inputs);
 
 }  // namespace tarn::mpi

@@ -9,6 +9,7 @@
 #include "base/error.hpp"
 #include "base/text.hpp"
 #include "mpi/dsort_exchange.hpp"
+#include "mpi/dsort_finished.hpp"
 #include "plan/record.hpp"
 #include "shard/archive_kind.hpp"
 #include "shard/member.hpp"
@@ -41,6 +42,7 @@ class OwnInputs {
 
   std::vector<DsortSource> shards;
   LooseObjects loose;
+  std::vector<std::string> named;  ///< DsortInputs::named
   std::uint64_t skipped = 0, bytes = 0, objects = 0, tar_bytes = 0;
   std::vector<std::uint64_t> pattern_indices;  ///< that are there
 
@@ -113,16 +115,19 @@ class OwnInputs {
   }
 
   /// No object may have a name that the output could use: old and new shards would be mixed up.
-  [[nodiscard]] Result<void> check_output(const object::LocalStore& store) const {
+  [[nodiscard]] Result<void> check_output(const object::LocalStore& store) {
     if (!store.has_bucket(job_.output_bucket)) return {};
+    TARN_TRY(const auto finished, FinishedShards::find(job_.context.store));
     std::string taken;
     TARN_CHECK(store.for_each(job_.output_bucket, job_.output.prefix(), [&](const StoredObject& object) {
-      if (job_.output.index_of(object.info.key)) taken = object.info.key;
+      if (!job_.output.index_of(object.info.key)) return true;
+      if (finished.may_be_named(object.disk, object.info.checksum))
+        named.push_back(object.info.key);
+      else
+        taken = object.info.key;
       return taken.empty();
     }));
-    if (taken.empty()) return {};
-    return fail(ErrorCode::exists, "dsort: the output bucket '" + job_.output_bucket + "' has an object '" + taken + "' that '" + job_.output.text() +
-                                       "' names; remove such objects or choose another name");
+    return taken.empty() ? Result<void>() : name_taken(job_, taken);
   }
 
   DsortJob& job_;
@@ -212,6 +217,11 @@ Result<void> check_capacity(const DsortJob& job, std::uint64_t tar_bytes) {
 
 }  // namespace
 
+tl::unexpected<Error> name_taken(const DsortJob& job, std::string_view key) {
+  return fail(ErrorCode::exists, "dsort: the output bucket '" + job.output_bucket + "' has an object '" + std::string(key) + "' that '" +
+                                     job.output.text() + "' names; remove such objects or choose another name");
+}
+
 Result<DsortInputs> list_inputs(DsortJob& job) {
   OwnInputs own(job);
   TARN_CHECK(job.collectives().agree(own.find()));
@@ -226,6 +236,7 @@ Result<DsortInputs> list_inputs(DsortJob& job) {
   inputs.loose = std::move(own.loose);
   inputs.skipped = own.skipped;
   inputs.bytes = own.bytes;
+  inputs.named = std::move(own.named);
   return inputs;
 }
 

@@ -4,6 +4,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include <tarn/result.hpp>
@@ -25,7 +27,12 @@ struct DsortInputs {
   LooseObjects loose;                ///< this rank's own
   std::uint64_t skipped = 0;         ///< loose objects of this rank that no sample takes
   std::uint64_t bytes = 0;           ///< of this rank's objects
+  /// Objects of this rank with names of the output that an earlier job may have given them before it was killed.
+  std::vector<std::string> named;
 };
+
+/// An object has a name that the output would get.
+[[nodiscard]] tl::unexpected<Error> name_taken(const DsortJob& job, std::string_view key);
 
 /// Collective. @errors bucket_not_found, not_found (a name of the list, or nothing at all), exists (an object
 /// has a name that the output would get), invalid (shards missing with MissingPolicy::abort, or a template

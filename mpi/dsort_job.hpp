@@ -29,6 +29,7 @@ struct DsortJob {
   const placement::Placement placement;
   const unsigned threads;  ///< of this rank
   bool& made_bucket;       ///< on rank 0: the output bucket was not there before
+  bool& assembling;        ///< shards are being made: what an earlier job has kept is this one's now
   DsortReport report;      ///< sums of all ranks, once a step is done
 
   [[nodiscard]] Collectives& collectives() const noexcept { return context.collectives; }

@@ -5,9 +5,9 @@
 
 #include "base/assert.hpp"
 #include "base/error.hpp"
+#include "base/log.hpp"
 #include "shard/shard_index.hpp"
 #include "shard/tar_format.hpp"
-#include "shard/tar_stream.hpp"
 
 namespace tarn::mpi {
 
@@ -21,15 +21,61 @@ constexpr std::string_view content_type_of(shard::ArchiveKind kind) {
 
 Result<ShardAssembler::Assembled> ShardAssembler::assemble(const PlannedShard& shard, PhaseControl& control) {
   control_ = &control;
+  const object::BodyId id = shard_id(job_, shard);
+  const ObjectName name{job_.output_bucket, job_.output.name(shard.number)};
+  TARN_TRY(auto finished, take_up(shard, id, name));
+  if (!finished) return make(shard, id, name);
+  control.add(shard.tar_bytes);
+  return std::move(*finished);
+}
+
+Result<std::unique_ptr<object::KeepingWriter>> ShardAssembler::create(const PlannedShard& shard, const ObjectName& name) const {
+  PutOptions options;
+  options.content_type = content_type_of(job_.output_kind);
+  return job_.context.store->create(shard.disk, name, options, shard.tar_bytes + shard::kTrailerBytes);
+}
+
+Result<std::optional<ShardAssembler::Assembled>> ShardAssembler::take_up(const PlannedShard& shard, const object::BodyId& id,
+                                                                         const ObjectName& name) {
+  Assembled taken{nullptr, id, {}, 0, true};
+  const auto expect = [&] {
+    expected_.clear();
+    for (const auto& run : shard.runs) expected_.push_back(decode(run).second);
+  };
+  if (const auto checksum = finished_.named(shard.disk, id)) {
+    const auto reader = job_.context.store->open_reader(shard.disk, name);
+    if (!reader && reader.error().code != ErrorCode::not_found) return fail(reader.error());
+    if (reader && (*reader)->info().checksum == *checksum) {
+      taken.checksum = *checksum;
+      taken.size_bytes = (*reader)->info().size_bytes;
+      expect();
+      TARN_CHECK(
+          verify(shard, name.key, taken.size_bytes, [&](std::uint64_t offset, std::span<std::byte> to) { return (*reader)->read(offset, to); }));
+      return taken;
+    }
+  }
+  const object::KeptBody* const body = finished_.kept(shard.disk, id);
+  if (body == nullptr) return std::nullopt;
+  TARN_TRY(auto writer, create(shard, name));
+  if (const auto resumed = writer->resume(*body); !resumed) {
+    base::log_warn("dsort: shard '" + name.key + "', which an earlier job had finished, is made again: " + resumed.error().message);
+    return std::nullopt;
+  }
+  taken.checksum = body->checksum;
+  taken.size_bytes = body->size_bytes;
+  expect();
+  TARN_CHECK(verify(shard, name.key, taken.size_bytes, [&](std::uint64_t offset, std::span<std::byte> to) { return writer->read_back(offset, to); }));
+  taken.writer = std::move(writer);
+  return taken;
+}
+
+Result<ShardAssembler::Assembled> ShardAssembler::make(const PlannedShard& shard, const object::BodyId& id, const ObjectName& name) {
   filled_ = 0;
   requests_.clear();
   checks_.clear();
   expected_.clear();
   sample_open_ = false;
-  const std::string name = job_.output.name(shard.number);
-  PutOptions options;
-  options.content_type = content_type_of(job_.output_kind);
-  TARN_TRY(writer_, job_.context.store->create(shard.disk, {job_.output_bucket, name}, options, shard.tar_bytes + shard::kTrailerBytes));
+  TARN_TRY(writer_, create(shard, name));
   written_ = 0;
   packer_.reset();
   if (job_.output_kind != shard::ArchiveKind::tar) {
@@ -43,8 +89,9 @@ Result<ShardAssembler::Assembled> ShardAssembler::assemble(const PlannedShard& s
   TARN_CHECK(flush());
   if (packer_) TARN_CHECK(packer_->finish());
   TARN_CHECK(writer_->prepare());
-  TARN_CHECK(verify(shard, name));
-  return Assembled{std::move(writer_), written_};
+  TARN_CHECK(verify(shard, name.key, written_, [this](std::uint64_t offset, std::span<std::byte> to) { return writer_->read_back(offset, to); }));
+  TARN_TRY(const Checksum checksum, writer_->keep(id));
+  return Assembled{std::move(writer_), id, checksum, written_, false};
 }
 
 Result<void> ShardAssembler::write_out(std::span<const std::byte> bytes) {
@@ -53,12 +100,18 @@ Result<void> ShardAssembler::write_out(std::span<const std::byte> bytes) {
   return writer_->write(bytes);
 }
 
-Result<void> ShardAssembler::add_record(std::span<const std::byte> bytes) {
+std::pair<plan::RecordHead, std::optional<std::uint64_t>> ShardAssembler::decode(std::span<const std::byte> bytes) {
   base::Decoder from(bytes);
   const plan::RecordHead head = plan::read_record(from, parts_);
   TARN_ASSERT(!from.failed());  // it was checked when it arrived
   const bool single = !head.loose && parts_.extents.size() == 1;
-  expected_.push_back(single ? parts_.extents[0].hash : 0);
+  return {head, single ? std::optional(parts_.extents[0].hash) : std::nullopt};
+}
+
+Result<void> ShardAssembler::add_record(std::span<const std::byte> bytes) {
+  const auto [head, hash] = decode(bytes);
+  const bool single = hash.has_value();
+  expected_.push_back(hash);
   if (!single) begin_sample();
   for (const auto& extent : parts_.extents) {
     const DsortSource& source = sources_[head.source];
@@ -205,16 +258,17 @@ Result<void> ShardAssembler::check_piece(const Check& check) {
                                       " are not what they were when it was indexed; was it replaced, or is a disk failing?");
 }
 
-Result<void> ShardAssembler::verify(const PlannedShard& shard, const std::string& name) {
+Result<void> ShardAssembler::verify(const PlannedShard& shard, const std::string& name, std::uint64_t size_bytes,
+                                    const shard::ArchiveReadFn& read_body) {
   std::size_t next = 0;
   const auto wrong = [&](std::string_view what) {
     return fail(ErrorCode::corrupt, "dsort: output shard '" + name + "' is not what was written: " + std::string(what));
   };
   const shard::ArchiveReadFn read_back = [&](std::uint64_t offset, std::span<std::byte> target) -> Result<std::size_t> {
     if (control_->stopped()) return fail(ErrorCode::aborted, "dsort: stopped");
-    return writer_->read_back(offset, target);
+    return read_body(offset, target);
   };
-  TARN_TRY(const auto tar, shard::open_tar_stream(job_.output_kind, name, written_, read_back));
+  TARN_TRY(const auto tar, shard::open_tar_stream(job_.output_kind, name, size_bytes, read_back));
   const shard::ShardReadFn read = [&](std::uint64_t /*offset*/, std::span<std::byte> target) { return tar->read(target); };
   const shard::SampleFn compare = [&](const shard::Sample& sample) -> Result<void> {
     if (next == shard.runs.size()) return wrong("it has too many samples");
@@ -222,7 +276,8 @@ Result<void> ShardAssembler::verify(const PlannedShard& shard, const std::string
     const plan::RecordHead head = plan::read_head(from);
     if (sample.key != head.key || sample.members != head.members || sample.extents.size() != 1)
       return wrong("sample '" + std::string(head.key.substr(0, 300)) + "' is not where it belongs");
-    if (sample.extents[0].hash != expected_[next]) return wrong("sample '" + std::string(head.key.substr(0, 300)) + "' has other bytes");
+    if (expected_[next] && sample.extents[0].hash != *expected_[next])
+      return wrong("sample '" + std::string(head.key.substr(0, 300)) + "' has other bytes");
     ++next;
     return {};
   };

@@ -5,20 +5,24 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <tarn/result.hpp>
 #include <tarn/store.hpp>
 
 #include "base/hash.hpp"
+#include "mpi/dsort_finished.hpp"
 #include "mpi/dsort_job.hpp"
 #include "mpi/dsort_phase.hpp"
 #include "mpi/dsort_sort.hpp"
 #include "mpi/fetcher.hpp"
 #include "plan/record.hpp"
 #include "shard/tar_packer.hpp"
+#include "shard/tar_stream.hpp"
 
 namespace tarn::mpi {
 
@@ -30,13 +34,17 @@ namespace tarn::mpi {
 ///   checks      \____ 128 ____/     \_____ 64 _______/ \__ 64, goes on __________________/
 class ShardAssembler {
  public:
-  ShardAssembler(DsortJob& job, const std::vector<DsortSource>& sources, std::size_t window_bytes)
-      : job_(job), sources_(sources), window_(window_bytes) {}
+  /// @param finished  shards of an earlier job that need not be made again.
+  ShardAssembler(DsortJob& job, const std::vector<DsortSource>& sources, const FinishedShards& finished, std::size_t window_bytes)
+      : job_(job), sources_(sources), finished_(finished), window_(window_bytes) {}
 
   /// A shard that only lacks its name: commit().
   struct Assembled {
-    std::unique_ptr<ObjectWriter> writer;
+    std::unique_ptr<ObjectWriter> writer;  ///< null: it has its name already
+    object::BodyId id{};
+    Checksum checksum{};
     std::uint64_t size_bytes = 0;  ///< packed, where the output is
+    bool resumed = false;          ///< an earlier job had finished it
   };
   /// @errors corrupt, no_space, io, aborted, rank_lost.
   [[nodiscard]] Result<Assembled> assemble(const PlannedShard& shard, PhaseControl& control);
@@ -64,6 +72,12 @@ class ShardAssembler {
     std::uint32_t disk = 0;
   };
 
+  /// The shard as it stands on the disk, from an earlier job; nothing: it has to be made.
+  [[nodiscard]] Result<std::optional<Assembled>> take_up(const PlannedShard& shard, const object::BodyId& id, const ObjectName& name);
+  [[nodiscard]] Result<Assembled> make(const PlannedShard& shard, const object::BodyId& id, const ObjectName& name);
+  [[nodiscard]] Result<std::unique_ptr<object::KeepingWriter>> create(const PlannedShard& shard, const ObjectName& name) const;
+  /// Decodes a record into parts_. @return its head, and what its sample must hash to where that is known before it is assembled.
+  [[nodiscard]] std::pair<plan::RecordHead, std::optional<std::uint64_t>> decode(std::span<const std::byte> bytes);
   [[nodiscard]] Result<void> add_record(std::span<const std::byte> bytes);
   [[nodiscard]] Result<void> add_loose(const plan::LooseMember& member, std::string_view key);
   /// Bytes [offset, offset + length) of the object that `extents` make up.
@@ -80,21 +94,23 @@ class ShardAssembler {
   void begin_sample();
   void end_sample();
   /// Reads the body back as any reader would: the planned samples, in order, each with the right bytes.
-  [[nodiscard]] Result<void> verify(const PlannedShard& shard, const std::string& name);
+  [[nodiscard]] Result<void> verify(const PlannedShard& shard, const std::string& name, std::uint64_t size_bytes,
+                                    const shard::ArchiveReadFn& read_body);
 
   DsortJob& job_;
   const std::vector<DsortSource>& sources_;
+  const FinishedShards& finished_;
   std::vector<std::byte> window_;
   std::size_t filled_ = 0;
   std::vector<FetchRequest> requests_;
   std::vector<Check> checks_;
   base::HashStream part_hash_, sample_hash_;  // of ranges that began in an earlier window
   base::ChecksumStream loose_checksum_;
-  bool sample_open_ = false, sample_first_ = false;  // of a sample with several parts; whether it began in this window
-  std::size_t sample_begin_ = 0;                     // in the window
-  std::vector<std::uint64_t> expected_;              // hash of each sample of the shard
+  bool sample_open_ = false, sample_first_ = false;     // of a sample with several parts; whether it began in this window
+  std::size_t sample_begin_ = 0;                        // in the window
+  std::vector<std::optional<std::uint64_t>> expected_;  // hash of each sample of the shard
   plan::RecordParts parts_;
-  std::unique_ptr<ObjectWriter> writer_;
+  std::unique_ptr<object::KeepingWriter> writer_;
   std::unique_ptr<shard::TarPacker> packer_;  // null: the output is .tar
   std::uint64_t written_ = 0;                 // to writer_
   PhaseControl* control_ = nullptr;

@@ -56,6 +56,7 @@ struct DsortReport {
   std::uint64_t skipped_members = 0;    ///< links, directories, hidden or meta names (WebDataset rule)
   std::uint64_t duplicate_samples = 0;  ///< left out of the output
   std::uint64_t shards = 0;
+  std::uint64_t resumed_shards = 0;  ///< of them: finished by an earlier run that was killed, and not made again
   std::uint64_t output_bytes = 0;
   double seconds = 0;
   std::vector<std::string> warnings;

@@ -55,6 +55,7 @@ class LocalStore::Impl {
   NameLocks versions;
   Pointers pointers{disks, buckets, versions};
   Staging staging{disks, writer_memory};
+  KeptBodies kept{disks};
 
   [[nodiscard]] Result<volume::Record> find(const volume::Disk& on, const ObjectName& name) const;
 
@@ -238,8 +239,8 @@ Result<ObjectInfo> LocalStore::put(std::uint32_t disk, const ObjectName& name, s
   return volume::object_info(name.key, record);
 }
 
-Result<std::unique_ptr<CopyWriter>> LocalStore::create(std::uint32_t disk, const ObjectName& name, const PutOptions& options,
-                                                       std::uint64_t size_hint) {
+Result<std::unique_ptr<KeepingWriter>> LocalStore::create(std::uint32_t disk, const ObjectName& name, const PutOptions& options,
+                                                          std::uint64_t size_hint) {
   TARN_TRY(auto* const on, impl_->disks.at(disk));
   TARN_CHECK(base::check_name(name));
   TARN_CHECK(volume::check_options(options));
@@ -263,6 +264,10 @@ Pointers& LocalStore::pointers() noexcept {
 
 Staging& LocalStore::staging() noexcept {
   return impl_->staging;
+}
+
+KeptBodies& LocalStore::kept() noexcept {
+  return impl_->kept;
 }
 
 Uploads& LocalStore::uploads() noexcept {

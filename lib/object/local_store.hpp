@@ -20,6 +20,7 @@
 #include "base/limits.hpp"
 #include "base/uuid.hpp"
 #include "object/copy_terms.hpp"
+#include "object/kept_bodies.hpp"
 #include "object/object_service.hpp"
 #include "object/pointers.hpp"
 #include "object/staging.hpp"
@@ -116,8 +117,8 @@ class LocalStore {
   /// `disk` is an index into directories: the caller knows the placement.
   [[nodiscard]] Result<ObjectInfo> put(std::uint32_t disk, const ObjectName& name, std::span<const std::byte> bytes, const PutOptions& options,
                                        const CopyTerms& terms = {});
-  [[nodiscard]] Result<std::unique_ptr<CopyWriter>> create(std::uint32_t disk, const ObjectName& name, const PutOptions& options,
-                                                           std::uint64_t size_hint);
+  [[nodiscard]] Result<std::unique_ptr<KeepingWriter>> create(std::uint32_t disk, const ObjectName& name, const PutOptions& options,
+                                                              std::uint64_t size_hint);
   /// Adds bytes to the end of an object, in one step; without one it is a put. Options count for a new object only.
   /// @cost  an object of 1 MiB or more is not copied, but for what was appended last and is no longer than this; it is read once, to
   ///        be hashed, unless it was appended to a moment ago. @errors as put(); corrupt: the object is damaged; aborted: it was
@@ -128,6 +129,8 @@ class LocalStore {
   [[nodiscard]] Pointers& pointers() noexcept;
   /// What jobs keep for themselves.
   [[nodiscard]] Staging& staging() noexcept;
+  /// What jobs have finished and not named.
+  [[nodiscard]] KeptBodies& kept() noexcept;
   /// Objects that are put in parts.
   [[nodiscard]] Uploads& uploads() noexcept;
   /// @param version  as in ObjectService::remove. @cost with one: waits for the puts that are in their last step.

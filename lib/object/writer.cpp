@@ -148,6 +148,30 @@ Result<std::size_t> LocalWriter::read_back(std::uint64_t offset, std::span<std::
   return size;
 }
 
+Result<Checksum> LocalWriter::keep(const BodyId& id) {
+  if (failed_) return fail(*failed_);
+  if (!ended_ || committed_)
+    return fail(ErrorCode::invalid, member_.name.bucket + "/" + member_.name.key + ": keep comes between prepare and commit");
+  if (!solo_) return member_.checksum;
+  TARN_TRY(const auto path, KeptBodies::path_for(disk_, id, member_.checksum, solo_->size_bytes()));
+  TARN_CHECK(solo_->keep_as(path));
+  return member_.checksum;
+}
+
+Result<void> LocalWriter::resume(const KeptBody& body) {
+  if (ended_ || size_bytes_ != 0)
+    return fail(ErrorCode::invalid, member_.name.bucket + "/" + member_.name.key + ": resume comes in place of write and prepare");
+  const auto taken = [&]() -> Result<void> {
+    TARN_TRY(solo_, disk_.resume_solo(member_, body.path));
+    TARN_CHECK(solo_->take_over(body.size_bytes, [this](std::span<const std::byte> bytes) { checksum_.update(bytes); }));
+    if (checksum_.digest() != body.checksum) return fail(ErrorCode::corrupt, body.path + ": is not what was written");
+    size_bytes_ = body.size_bytes;
+    return end_body();
+  }();
+  if (!taken && !failed_) failed_ = taken.error();
+  return taken;
+}
+
 Result<ObjectInfo> LocalWriter::commit_as(const CopyTerms& terms) {
   if (committed_) return fail(ErrorCode::invalid, member_.name.bucket + "/" + member_.name.key + ": committed twice");
   TARN_CHECK(end_body());

@@ -18,6 +18,7 @@
 
 #include "base/hash.hpp"
 #include "object/copy_terms.hpp"
+#include "object/kept_bodies.hpp"
 #include "object/writer_memory.hpp"
 #include "volume/disk.hpp"
 #include "volume/member.hpp"
@@ -31,7 +32,7 @@ namespace tarn::object {
 /// @param receipt  as in Appender::append. @errors no_space, io.
 [[nodiscard]] Result<void> append_removal(volume::Disk& on, const ObjectName& name, volume::Receipt* receipt);
 
-class LocalWriter final : public CopyWriter {
+class LocalWriter final : public KeepingWriter {
  public:
   /// Which volume the body goes to; a part of an upload needs one for itself whatever its size.
   enum class Form : std::uint8_t { by_size, solo };
@@ -49,6 +50,8 @@ class LocalWriter final : public CopyWriter {
   /// Bodies that prepare() left in memory are read from there.
   [[nodiscard]] Result<std::size_t> read_back(std::uint64_t offset, std::span<std::byte> target) override;
   [[nodiscard]] Result<ObjectInfo> commit_as(const CopyTerms& terms) override;
+  [[nodiscard]] Result<Checksum> keep(const BodyId& id) override;
+  [[nodiscard]] Result<void> resume(const KeptBody& body) override;
 
  private:
   /// Makes sure that buffer_ may grow to this size. @return false: there is no memory for it.

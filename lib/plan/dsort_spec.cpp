@@ -270,6 +270,7 @@ Json dsort_report_to_json(const DsortReport& report) {
                     {"members", report.members},
                     {"skipped_members", report.skipped_members},
                     {"duplicate_samples", report.duplicate_samples},
+                    {"resumed_shards", report.resumed_shards},
                     {"shards", report.shards},
                     {"output_bytes", report.output_bytes},
                     {"seconds", report.seconds},

@@ -22,7 +22,7 @@ constexpr std::array<std::byte, 2 * tar::kBlockBytes> kZeros{};  // a trailer; a
 }  // namespace
 
 SoloFile::~SoloFile() {
-  if (committed_) return;
+  if (committed_ || kept_) return;
   file_.reset();
   if (const auto removed = fs_.remove(temporary_path_); !removed) base::log_warn(removed.error().message);
 }
@@ -48,6 +48,29 @@ Result<void> SoloFile::finish() {
   TARN_CHECK(trouble_.watch(write_end()));
   file_.reset();
   finished_ = true;
+  return {};
+}
+
+Result<void> SoloFile::keep_as(const std::string& path) {
+  TARN_ASSERT(finished_ && !committed_);
+  TARN_CHECK(trouble_.watch(fs_.rename(temporary_path_, path)));
+  temporary_path_ = path;
+  kept_ = true;
+  return {};
+}
+
+Result<void> SoloFile::take_over(std::uint64_t size_bytes, const std::function<void(std::span<const std::byte>)>& see) {
+  TARN_ASSERT(file_ != nullptr);
+  std::vector<std::byte> buffer(static_cast<std::size_t>(std::min<std::uint64_t>(size_bytes, limits::kSoloObjectBytesMin)));
+  while (size_bytes > 0) {
+    const auto piece = std::span(buffer).first(static_cast<std::size_t>(std::min<std::uint64_t>(buffer.size(), size_bytes)));
+    TARN_TRY(const std::size_t got, file_->read_at(data_offset_ + size_bytes_, piece));
+    if (got != piece.size()) return fail(ErrorCode::corrupt, temporary_path_ + ": is shorter than its name says");
+    TARN_CHECK(trouble_.watch(table_.add(piece)));
+    see(piece);
+    size_bytes_ += piece.size();
+    size_bytes -= piece.size();
+  }
   return {};
 }
 
@@ -264,12 +287,12 @@ Result<Record> Appender::write_member(Member& member, std::span<const std::byte>
   return record;
 }
 
-Result<std::unique_ptr<SoloFile>> Appender::open_solo(const Member& member) {
+Result<std::unique_ptr<SoloFile>> Appender::open_solo(const Member& member, const std::string& kept_path) {
   const std::uint64_t volume = next_volume_.fetch_add(1);
   Member as_solo = member;
   as_solo.solo = true;
-  std::unique_ptr<SoloFile> solo(new SoloFile(fs_, headroom_, trouble_, directory_, Place{disk_, volume, 0}, as_solo));
-  auto file = fs_.open(solo->temporary_path_, base::OpenMode::create_new);
+  std::unique_ptr<SoloFile> solo(new SoloFile(fs_, headroom_, trouble_, directory_, Place{disk_, volume, 0}, as_solo, kept_path));
+  auto file = fs_.open(solo->temporary_path_, kept_path.empty() ? base::OpenMode::create_new : base::OpenMode::read_write);
   if (!file) {
     solo->committed_ = true;  // there is nothing to remove
     return fail(std::move(file).error());

@@ -38,7 +38,7 @@ namespace tarn::volume {
 
 /// A large object on its way into a volume of its own: `NNNNNNNN.tar.tmp`, data from data_offset on, then the hashes of its
 /// blocks, header written last.
-/// Destroying it before Appender::commit removes the file. One thread at a time.
+/// Destroying it before Appender::commit removes the file, but for one that is kept. One thread at a time.
 class SoloFile {
  public:
   ~SoloFile();
@@ -49,6 +49,11 @@ class SoloFile {
   [[nodiscard]] Result<void> write(std::span<const std::byte> bytes);
   /// Pads, writes the table of block hashes and the archive's trailer, and closes the file.
   [[nodiscard]] Result<void> finish();
+  /// Finished, not yet committed: gets this path, on the disk's file system, and outlives the process until it is committed or somebody
+  /// removes it. Appender::resume_solo() takes it up again. @errors io.
+  [[nodiscard]] Result<void> keep_as(const std::string& path);
+  /// Of resume_solo(): data that the file has already, in place of write(); `see` gets them. @errors corrupt: there are fewer; io.
+  [[nodiscard]] Result<void> take_over(std::uint64_t size_bytes, const std::function<void(std::span<const std::byte>)>& see);
   /// Finished, not yet committed: the object's bytes as they lie in the file. @return fewer than asked only at the end.
   /// @cost opens the file each time: no descriptor is held between finish() and commit.
   [[nodiscard]] Result<std::size_t> read_back(std::uint64_t offset, std::span<std::byte> target) const;
@@ -56,11 +61,14 @@ class SoloFile {
 
  private:
   friend class Appender;
-  SoloFile(base::FileSystem& fs, Headroom& headroom, WriteTrouble& trouble, const std::string& directory, const Place& place, const Member& member)
+  /// @param kept_path  of one that is resumed; empty: a new one.
+  SoloFile(base::FileSystem& fs, Headroom& headroom, WriteTrouble& trouble, const std::string& directory, const Place& place, const Member& member,
+           const std::string& kept_path)
       : fs_(fs),
         headroom_(headroom),
         trouble_(trouble),
-        temporary_path_(volume_file_path(directory, place.volume) + ".tmp"),
+        temporary_path_(kept_path.empty() ? volume_file_path(directory, place.volume) + ".tmp" : kept_path),
+        kept_(!kept_path.empty()),
         place_(place),
         data_offset_(solo_data_offset(member)),
         created_ns_(member.modified_ns),
@@ -70,7 +78,8 @@ class SoloFile {
   base::FileSystem& fs_;
   Headroom& headroom_;
   WriteTrouble& trouble_;
-  const std::string temporary_path_;
+  std::string temporary_path_;
+  bool kept_;          // it stays when this goes
   const Place place_;  // of the volume's begin
   const std::size_t data_offset_;
   const std::int64_t created_ns_;
@@ -105,7 +114,12 @@ class Appender {
   [[nodiscard]] Result<Record> assemble(Member& member, const std::vector<Extent>& extents, Receipt* receipt = nullptr);
 
   /// @errors no_space, io.
-  [[nodiscard]] Result<std::unique_ptr<SoloFile>> create_solo(const Member& member) { return trouble_.watch(open_solo(member)); }
+  [[nodiscard]] Result<std::unique_ptr<SoloFile>> create_solo(const Member& member) { return trouble_.watch(open_solo(member, {})); }
+  /// One that was kept by SoloFile::keep_as(), maybe by a process before this: as a new one with nothing written yet.
+  /// @param member  name and options as they were then. @errors not_found, io.
+  [[nodiscard]] Result<std::unique_ptr<SoloFile>> resume_solo(const Member& member, const std::string& kept_path) {
+    return trouble_.watch(open_solo(member, kept_path));
+  }
   /// Names a finished solo volume; fills in the member's sequence. @cost a write of a few KiB and a rename; with a receipt
   /// also a sync of the data.
   [[nodiscard]] Result<Record> commit_solo(SoloFile& solo, Member& member, Receipt* receipt = nullptr);
@@ -163,7 +177,7 @@ class Appender {
 
   /// @param extents  of an assembled object.
   [[nodiscard]] Result<Record> write_member(Member& member, std::span<const std::byte> data, Receipt* receipt, const std::vector<Extent>* extents);
-  [[nodiscard]] Result<std::unique_ptr<SoloFile>> open_solo(const Member& member);
+  [[nodiscard]] Result<std::unique_ptr<SoloFile>> open_solo(const Member& member, const std::string& kept_path);
   [[nodiscard]] Result<Record> name_solo(SoloFile& solo, Member& member, Receipt* receipt);
   [[nodiscard]] Result<void> sync_files();
   [[nodiscard]] Result<void> take_up(Lane& lane, std::uint64_t volume, const VolumeState& state);

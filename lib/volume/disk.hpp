@@ -60,6 +60,8 @@ class Disk {
     return directory_->set_store(store_id, store_disks);
   }
   [[nodiscard]] Result<void> set_layout(const DiskLayout& layout) { return directory_->set_layout(layout); }
+  /// What its files are reached through, its quota included.
+  [[nodiscard]] base::FileSystem& files() noexcept { return fs_; }
   [[nodiscard]] Result<base::Space> space() const { return fs_.space(path()); }
   [[nodiscard]] Result<IndexCounters> counters() const { return index_->counters(); }
   /// Counts what changes from now on, as long as the disk lives. Before the first change.
@@ -81,6 +83,10 @@ class Disk {
   /// @cost one write.  @errors no_space, io; the disk is as before then.
   [[nodiscard]] Result<Record> append(Member& member, std::span<const std::byte> data, Receipt* receipt = nullptr);
   [[nodiscard]] Result<std::unique_ptr<SoloFile>> create_solo(const Member& member) { return appender_->create_solo(member); }
+  /// As Appender::resume_solo.
+  [[nodiscard]] Result<std::unique_ptr<SoloFile>> resume_solo(const Member& member, const std::string& kept_path) {
+    return appender_->resume_solo(member, kept_path);
+  }
   [[nodiscard]] Result<Record> commit_solo(SoloFile& solo, Member& member, Receipt* receipt = nullptr);
   /// As Appender::assemble.
   [[nodiscard]] Result<Record> assemble(Member& member, const std::vector<Extent>& extents, Receipt* receipt = nullptr);

@@ -20,7 +20,7 @@ namespace tarn::volume {
 
 namespace {
 
-constexpr std::string_view kOwnNames[] = {"disk.json", "index", "lock", "lost+found", "quarantine", "volumes"};
+constexpr std::string_view kOwnNames[] = {"disk.json", "index", "kept", "lock", "lost+found", "quarantine", "volumes"};
 
 /// Changes with every start of the machine; empty where the system has none (then nothing is ever trusted unclean).
 std::string boot_id(base::FileSystem& fs) {

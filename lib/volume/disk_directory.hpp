@@ -6,6 +6,7 @@
 //                     whether it ended with everything on stable storage
 //   <dir>/volumes/    NNNNNNNN.tar
 //   <dir>/index/      LMDB
+//   <dir>/kept/       bodies that an interrupted job has finished (object/kept_bodies.hpp)
 #pragma once
 
 #include <atomic>

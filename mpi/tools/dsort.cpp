@@ -29,6 +29,8 @@ void print_report(const base::Json& report, bool json) {
   std::cout << "dsort: " << number("samples") << " samples of " << number("input_objects") << " objects into " << number("shards") << " shards, "
             << base::format_size(number("output_bytes")) << " in " << format_duration(elapsed) << " (" << format_rate(number("output_bytes"), elapsed)
             << ")\n";
+  if (const auto resumed = number("resumed_shards"); resumed != 0)
+    std::cout << "dsort: " << resumed << " of the shards had been finished by an earlier run and were not made again\n";
   if (const auto* fields = report.if_object(); fields != nullptr && fields->contains("warnings") && fields->at("warnings").is_array())
     for (const base::Json& warning : fields->at("warnings").get_array())
       if (warning.is_string()) std::cerr << "tarn dsort: warning: " + std::string(warning.get_string()) + "\n";

@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <cstring>
+#include <filesystem>
 #include <map>
 #include <memory>
 #include <stdexcept>
@@ -33,12 +34,14 @@ class DirectFetcher final : public mpi::Fetcher {
       if (!got) return fail(got.error());
       if (*got != request.length_bytes) return fail(ErrorCode::out_of_range, "short volume");
       if (before_read) before_read();
+      if (refuse) TARN_CHECK(refuse());
       if (spoil_next && request.length_bytes > 700 && spoil_next.exchange(false)) request.target[600] ^= std::byte{1};
     }
     return {};
   }
   std::atomic<bool> spoil_next{false};
-  std::function<void()> before_read;  ///< by any thread of any rank; may throw
+  std::function<void()> before_read;     ///< by any thread of any rank; may throw
+  std::function<Result<void>()> refuse;  ///< the same: the error that a read returns
 
  private:
   const std::vector<std::unique_ptr<object::LocalStore>>& stores_;
@@ -58,6 +61,7 @@ class DsortWorld {
       options.weight = 1000;
       const bool last = r + 1 == ranks && fs_of_last != nullptr;
       stores.push_back(object::LocalStore::open(options, last ? *fs_of_last : base::posix_file_system()).value());
+      options_.push_back(options);
       if (!stores.back()->adopt(map->store_id)) throw std::runtime_error("adopt");
       map->ranks.push_back({r, "host", "node", ""});
       std::uint32_t index = 0;
@@ -138,10 +142,27 @@ class DsortWorld {
     return std::any_of(stores.begin(), stores.end(), [&](const auto& store) { return store->has_bucket(bucket); });
   }
   [[nodiscard]] std::size_t temporary_files() const {
-    std::size_t count = 0;
+    std::size_t count = kept_files();
     for (const auto& entry : std::filesystem::recursive_directory_iterator(directory.path()))
       if (entry.path().extension() == ".tmp") ++count;
     return count;
+  }
+  /// Of shards that are finished and have no name, in order.
+  [[nodiscard]] std::vector<std::filesystem::path> kept_paths() const {
+    std::vector<std::filesystem::path> paths;
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(directory.path()))
+      if (entry.path().parent_path().filename() == "kept" && entry.path().filename() != "named") paths.push_back(entry.path());
+    std::sort(paths.begin(), paths.end());
+    return paths;
+  }
+  [[nodiscard]] std::size_t kept_files() const { return kept_paths().size(); }
+
+  /// As the next job would.
+  void reopen() {
+    for (std::size_t r = 0; r < stores.size(); ++r) {
+      stores[r].reset();
+      stores[r] = object::LocalStore::open(options_[r]).value();
+    }
   }
 
   TemporaryDirectory directory;
@@ -156,6 +177,7 @@ class DsortWorld {
 
  private:
   std::shared_ptr<const placement::StoreMap> map_;
+  std::vector<object::LocalStoreOptions> options_;
 };
 
 inline void append_member(std::string& archive, std::string_view name, std::string_view data) {
