@@ -1,10 +1,8 @@
 # dsort on ranks that are threads: needs neither mpirun nor the rest of mpi/.
-file(GLOB dsort_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/mpi/dsort*.cpp)
 add_executable(mpi_dsort ${CMAKE_CURRENT_LIST_DIR}/dsort_test.cpp ${CMAKE_CURRENT_LIST_DIR}/dsort_failure_test.cpp ${CMAKE_CURRENT_LIST_DIR}/dsort_exception_test.cpp ${CMAKE_CURRENT_LIST_DIR}/dsort_memory_test.cpp
-  ${CMAKE_CURRENT_LIST_DIR}/dsort_resume_test.cpp
-  ${PROJECT_SOURCE_DIR}/tests/support/allocations.cpp ${dsort_sources})
+  ${CMAKE_CURRENT_LIST_DIR}/dsort_resume_test.cpp ${PROJECT_SOURCE_DIR}/tests/support/allocations.cpp)
 target_include_directories(mpi_dsort PRIVATE ${PROJECT_SOURCE_DIR}/tests ${PROJECT_SOURCE_DIR})
-target_link_libraries(mpi_dsort PRIVATE tests_main tarn_plan tarn_object tarn_settings)
+target_link_libraries(mpi_dsort PRIVATE tests_main tarn_dsort tarn_settings)
 add_test(NAME mpi_dsort COMMAND mpi_dsort)
 
 # The same in real jobs, with other tools reading the output.
