@@ -7,6 +7,7 @@
 
 #include "base/error.hpp"
 #include "base/hash.hpp"
+#include "mpi/dsort_content.hpp"
 #include "mpi/dsort_exchange.hpp"
 #include "mpi/dsort_phase.hpp"
 #include "mpi/dsort_unpack.hpp"
@@ -18,11 +19,19 @@ namespace tarn::mpi {
 
 namespace {
 
+/// What this rank leaves out, or has to say of it.
+struct Counts {
+  std::uint64_t skipped_members = 0;
+  std::uint64_t missing_content = 0;
+};
+
 /// Reads one shard, sequentially and whole, so that the reader verifies the object's checksum.
 Result<shard::ShardCounts> index_source(const DsortJob& job, const DsortSource& source, std::uint64_t number, std::span<std::byte> window,
-                                        base::Encoder& records, PhaseControl& control) {
+                                        ContentKeys& contents, base::Encoder& records, PhaseControl& control) {
+  const std::string where = "shard '" + source.name + "'";
   const shard::SampleFn take = [&](const shard::Sample& sample) -> Result<void> {
-    plan::append_shard_record(records, sample, number);
+    TARN_TRY(const auto content, contents.make(sample.key, where, sample.content));
+    if (content) plan::append_shard_record(records, sample, number, *content);
     return {};
   };
   if (source.kind != shard::ArchiveKind::tar) return unpack_and_index(job, source, number, window, take, control);
@@ -35,28 +44,30 @@ Result<shard::ShardCounts> index_source(const DsortJob& job, const DsortSource& 
     if (got) control.add(*got);
     return got;
   };
-  return shard::index_shard(source.name, source.size_bytes, read, take, window);
+  return shard::index_shard(source.name, source.size_bytes, read, take, window, content_watch(job.spec));
 }
 
-Result<void> index_sources(DsortJob& job, const DsortInputs& inputs, plan::RecordTable& table, std::uint64_t& skipped) {
+Result<void> index_sources(DsortJob& job, const DsortInputs& inputs, plan::RecordTable& table, Counts& sums) {
   std::uint64_t bytes = 0;
   for (const std::size_t number : inputs.mine) bytes += inputs.sources[number].size_bytes;
   std::vector<std::vector<std::byte>> windows(job.threads);
-  std::mutex mutex;  // guards table and skipped
+  std::mutex mutex;  // guards table and sums
   const PhaseItemFn item = [&](std::size_t i, std::size_t worker, PhaseControl& control) -> Result<void> {
     windows[worker].resize(shard::kIndexWindowBytesMin);  // small enough to stay in a core's cache
     base::Encoder records;
     const std::size_t number = inputs.mine[i];
-    TARN_TRY(const auto counts, index_source(job, inputs.sources[number], number, windows[worker], records, control));
+    ContentKeys contents(job.spec);
+    TARN_TRY(const auto counts, index_source(job, inputs.sources[number], number, windows[worker], contents, records, control));
     const std::lock_guard lock(mutex);
-    skipped += counts.skipped_members;
+    sums.skipped_members += counts.skipped_members;
+    sums.missing_content += contents.missing();
     return table.append(std::move(records).take());
   };
   return run_phase(job, "index", bytes, inputs.mine.size(), item);
 }
 
 /// Loose members that have met on one rank become samples: in the order of their names within a key.
-Result<void> group_loose(const std::vector<std::vector<std::byte>>& received, plan::RecordTable& table) {
+Result<void> group_loose(const DsortJob& job, const std::vector<std::vector<std::byte>>& received, plan::RecordTable& table, Counts& sums) {
   std::vector<std::pair<std::string_view, plan::LooseMember>> members;  // by key
   for (const auto& block : received) {
     base::Decoder from(block);
@@ -69,24 +80,27 @@ Result<void> group_loose(const std::vector<std::vector<std::byte>>& received, pl
   }
   std::sort(members.begin(), members.end(),
             [](const auto& a, const auto& b) { return a.first != b.first ? a.first < b.first : a.second.name < b.second.name; });
-  base::Encoder records;
   shard::SampleGrouping grouping;  // finds two members of one extension
-  std::vector<plan::LooseMember> sample;
-  const auto finish = [&] {
-    if (!sample.empty()) plan::append_loose_record(records, shard::split_member_name(sample[0].name)->key, sample);
-    sample.clear();
-  };
+  std::vector<std::vector<plan::LooseMember>> samples;
   for (auto& [key, member] : members) {
     auto step = grouping.add(member.name, true);
     if (!step) return fail(step.error().code, "dsort: loose objects: " + step.error().message);
-    if (*step == shard::SampleGrouping::Step::begins) finish();
-    sample.push_back(std::move(member));
+    if (*step == shard::SampleGrouping::Step::begins) samples.emplace_back();
+    samples.back().push_back(std::move(member));
   }
-  finish();
+  TARN_TRY(const auto contents, read_contents(job, samples));
+  ContentKeys keys(job.spec);
+  base::Encoder records;
+  for (std::size_t i = 0; i < samples.size(); ++i) {
+    const auto key = shard::split_member_name(samples[i][0].name)->key;
+    TARN_TRY(const auto content, keys.make(key, "loose objects", contents[i]));
+    if (content) plan::append_loose_record(records, key, samples[i], *content);
+  }
+  sums.missing_content += keys.missing();
   return table.append(std::move(records).take());
 }
 
-Result<void> index_loose(DsortJob& job, LooseObjects loose, plan::RecordTable& table) {
+Result<void> index_loose(DsortJob& job, LooseObjects loose, plan::RecordTable& table, Counts& sums) {
   std::array<std::uint64_t, 1> count{loose.begins.size()};
   TARN_CHECK(job.collectives().all_reduce_sum(count));
   if (count[0] == 0) return {};
@@ -103,20 +117,21 @@ Result<void> index_loose(DsortJob& job, LooseObjects loose, plan::RecordTable& t
     return {};
   }));
   loose = {};
-  return job.collectives().agree(group_loose(received, table));
+  return job.collectives().agree(group_loose(job, received, table, sums));
 }
 
 }  // namespace
 
 Result<plan::RecordTable> index_inputs(DsortJob& job, DsortInputs& inputs) {
   plan::RecordTable table{plan::SampleOrder(job.spec)};
-  std::uint64_t skipped = inputs.skipped;
-  TARN_CHECK(index_sources(job, inputs, table, skipped));
+  Counts sums{inputs.skipped, 0};
+  TARN_CHECK(index_sources(job, inputs, table, sums));
   TARN_CHECK(share_unpacked(job, inputs));
-  TARN_CHECK(index_loose(job, std::move(inputs.loose), table));
-  std::array<std::uint64_t, 1> sum{skipped};
-  TARN_CHECK(job.collectives().all_reduce_sum(sum));
-  job.report.skipped_members = sum[0];
+  TARN_CHECK(index_loose(job, std::move(inputs.loose), table, sums));
+  std::array<std::uint64_t, 2> all{sums.skipped_members, sums.missing_content};
+  TARN_CHECK(job.collectives().all_reduce_sum(all));
+  job.report.skipped_members = all[0];
+  job.report.missing_content = all[1];
   return table;
 }
 

@@ -22,7 +22,8 @@ constexpr std::size_t kSplitterSamples = 64;  // of each rank: shares differ by 
 /// Places sampled by all ranks, so that all compute the same splitters.
 Result<std::vector<plan::SampledPlace>> gather_places(DsortJob& job, const plan::RecordTable& table) {
   base::Encoder to;
-  for (const auto& place : table.sample(kSplitterSamples)) to.u64(place.prefix).varint(place.position).text(place.key).varint(place.weight);
+  for (const auto& place : table.sample(kSplitterSamples))
+    to.u64(place.prefix).varint(place.position).text(place.content).text(place.key).varint(place.weight);
   TARN_TRY(const auto all, all_gather_in_rounds(job.collectives(), to.bytes()));
   std::vector<plan::SampledPlace> places;
   for (const auto& bytes : all) {
@@ -31,6 +32,7 @@ Result<std::vector<plan::SampledPlace>> gather_places(DsortJob& job, const plan:
       plan::SampledPlace place;
       place.prefix = from.u64();
       place.position = from.varint();
+      place.content = from.text();
       place.key = from.text();
       place.weight = from.varint();
       if (from.failed()) return fail(ErrorCode::internal, "dsort: a sampled place is cut off");

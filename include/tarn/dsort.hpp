@@ -24,7 +24,19 @@ enum class DsortOrder : std::uint8_t {
   none,     ///< by source name, then position
   key,      ///< by sample key, byte by byte
   shuffle,  ///< by a keyed hash of (seed, key)
+  md5,      ///< by the MD5 of the key
+  content,  ///< by the value of a member, DsortSpec::content_extension; equal values by key
 };
+
+/// How DsortOrder::content reads a member. White space around the value is ignored.
+enum class ContentType : std::uint8_t {
+  integer,  ///< of 64 bits
+  real,     ///< double; NaN comes last
+  text,     ///< byte by byte
+};
+
+/// Where DsortOrder::content puts samples that have no such member.
+enum class MissingContent : std::uint8_t { abort, first, last, drop };
 
 /// What happens when two samples have the same key. With ignore and warn the first one, by source name and
 /// position, is kept.
@@ -40,7 +52,10 @@ struct DsortSpec {
   std::uint64_t shard_size_bytes = 0;  ///< target of tar bytes per shard; exactly one of
   std::uint64_t shard_samples = 0;     ///< these two is set
   DsortOrder order = DsortOrder::key;
-  bool decreasing = false;
+  bool decreasing = false;        ///< with the orders key and content
+  std::string content_extension;  ///< "cls", "meta.txt"; the member holds at most 4 KiB
+  ContentType content_type = ContentType::text;
+  MissingContent missing_content = MissingContent::abort;
   std::uint64_t seed = 0;
   DuplicatePolicy duplicates = DuplicatePolicy::abort;
   MissingPolicy missing = MissingPolicy::warn;
@@ -55,6 +70,7 @@ struct DsortReport {
   std::uint64_t members = 0;
   std::uint64_t skipped_members = 0;    ///< links, directories, hidden or meta names (WebDataset rule)
   std::uint64_t duplicate_samples = 0;  ///< left out of the output
+  std::uint64_t missing_content = 0;    ///< samples without the member that is sorted by; with drop they are left out
   std::uint64_t shards = 0;
   std::uint64_t resumed_shards = 0;  ///< of them: finished by an earlier run that was killed, and not made again
   std::uint64_t output_bytes = 0;

@@ -23,8 +23,16 @@ using base::JsonObject;
 
 template <class T>
 using Named = std::pair<std::string_view, T>;
-constexpr std::array<Named<DsortOrder>, 4> kOrders{
-    {{"alphanumeric", DsortOrder::key}, {"none", DsortOrder::none}, {"shuffle", DsortOrder::shuffle}, {"key", DsortOrder::key}}};
+constexpr std::array<Named<DsortOrder>, 6> kOrders{{{"alphanumeric", DsortOrder::key},
+                                                    {"none", DsortOrder::none},
+                                                    {"shuffle", DsortOrder::shuffle},
+                                                    {"md5", DsortOrder::md5},
+                                                    {"content", DsortOrder::content},
+                                                    {"key", DsortOrder::key}}};
+constexpr std::array<Named<ContentType>, 3> kContentTypes{
+    {{"int", ContentType::integer}, {"float", ContentType::real}, {"string", ContentType::text}}};
+constexpr std::array<Named<MissingContent>, 4> kMissingContents{
+    {{"abort", MissingContent::abort}, {"first", MissingContent::first}, {"last", MissingContent::last}, {"drop", MissingContent::drop}}};
 constexpr std::array<Named<DuplicatePolicy>, 3> kDuplicatePolicies{
     {{"ignore", DuplicatePolicy::ignore}, {"warn", DuplicatePolicy::warn}, {"abort", DuplicatePolicy::abort}}};
 constexpr std::array<Named<MissingPolicy>, 3> kMissingPolicies{
@@ -149,8 +157,6 @@ Result<void> read_algorithm(const Json& value, DsortSpec& spec) {
   if (fields == nullptr) return bad("algorithm", "must be an object with a \"kind\"");
   for (const auto& [name, field] : *fields) {
     if (name == "kind") {
-      if (field == "md5" || field == "content")
-        return unsupported("algorithm.kind", "'" + std::string(field.get_string()) + "' comes with a later version");
       if (field == "") continue;
       TARN_TRY(spec.order, to_choice("algorithm.kind", field, kOrders));
     } else if (name == "decreasing") {
@@ -158,7 +164,15 @@ Result<void> read_algorithm(const Json& value, DsortSpec& spec) {
     } else if (name == "seed") {
       if (field == "") continue;
       TARN_TRY(spec.seed, to_count("algorithm.seed", field));
-    } else if (name != "extension" && name != "content_key_type") {  // of "content" alone
+    } else if (name == "extension") {
+      TARN_TRY(spec.content_extension, to_text("algorithm.extension", field));
+      if (spec.content_extension.starts_with('.')) spec.content_extension.erase(0, 1);
+    } else if (name == "content_key_type") {
+      if (field == "") continue;
+      TARN_TRY(spec.content_type, to_choice("algorithm.content_key_type", field, kContentTypes));
+    } else if (name == "missing_content") {
+      TARN_TRY(spec.missing_content, to_choice("algorithm.missing_content", field, kMissingContents));
+    } else {
       return bad("algorithm." + std::string(name), "is not known");
     }
   }
@@ -221,7 +235,10 @@ Result<void> check_dsort_spec(const DsortSpec& spec) {
   if (const auto kind = shard::archive_kind(spec.output_template); !kind || !shard::is_output_kind(*kind))
     return bad("output template", "'" + spec.output_template + "' must end in .tar, .tar.gz or .tar.zst");
   if ((spec.shard_size_bytes == 0) == (spec.shard_samples == 0)) return bad("shards:", "give either a size in bytes or a number of samples");
-  if (spec.decreasing && spec.order != DsortOrder::key) return bad("decreasing", "goes with the order by key only");
+  if (spec.decreasing && spec.order != DsortOrder::key && spec.order != DsortOrder::content)
+    return bad("decreasing", "goes with the orders by key and by content only");
+  if (spec.order == DsortOrder::content && spec.content_extension.empty())
+    return bad("the order by content", "needs the extension of the member to sort by, as in \"cls\"");
   if (spec.memory_budget_bytes < kMemoryBudgetBytesMin)
     return bad("memory budget", "of " + base::format_size(spec.memory_budget_bytes) + " is too small; at least " +
                                     base::format_size(kMemoryBudgetBytesMin) + " are needed");
@@ -256,7 +273,13 @@ Json dsort_spec_to_json(const DsortSpec& spec) {
   json["output_format"] = spec.output_template;
   if (spec.shard_size_bytes != 0) json["output_shard_size"] = spec.shard_size_bytes;
   if (spec.shard_samples != 0) json["output_shard_samples"] = spec.shard_samples;
-  json["algorithm"] = JsonObject{{"kind", name_of(kOrders, spec.order)}, {"decreasing", spec.decreasing}, {"seed", spec.seed}};
+  JsonObject algorithm{{"kind", name_of(kOrders, spec.order)}, {"decreasing", spec.decreasing}, {"seed", spec.seed}};
+  if (spec.order == DsortOrder::content) {
+    algorithm["extension"] = spec.content_extension;
+    algorithm["content_key_type"] = name_of(kContentTypes, spec.content_type);
+    algorithm["missing_content"] = name_of(kMissingContents, spec.missing_content);
+  }
+  json["algorithm"] = std::move(algorithm);
   json["duplicated_records"] = name_of(kDuplicatePolicies, spec.duplicates);
   json["missing_shards"] = name_of(kMissingPolicies, spec.missing);
   json["max_mem_usage"] = spec.memory_budget_bytes;
@@ -270,6 +293,7 @@ Json dsort_report_to_json(const DsortReport& report) {
                     {"members", report.members},
                     {"skipped_members", report.skipped_members},
                     {"duplicate_samples", report.duplicate_samples},
+                    {"missing_content", report.missing_content},
                     {"resumed_shards", report.resumed_shards},
                     {"shards", report.shards},
                     {"output_bytes", report.output_bytes},

@@ -2,7 +2,7 @@
 // Level 4 (plan). Pure.
 //
 // JSON names are AIStore's (POST /v1/sort); docs/DSORT.md lists them, and what is ours beside them:
-// input_format.prefix and output_shard_samples.
+// input_format.prefix, output_shard_samples and algorithm.missing_content.
 #pragma once
 
 #include <cstdint>
@@ -19,7 +19,7 @@ namespace tarn::plan {
 [[nodiscard]] Result<void> check_dsort_spec(const DsortSpec& spec);
 
 /// @errors invalid: not an object, a field that is unknown or of another type, or check_dsort_spec's;
-///         unsupported: what AIStore knows and this version does not (other archives, md5, content, key maps).
+///         unsupported: what AIStore knows and this version does not (other archives, key maps).
 [[nodiscard]] Result<DsortSpec> dsort_spec_from_json(const base::Json& json);
 /// The inverse.
 [[nodiscard]] base::Json dsort_spec_to_json(const DsortSpec& spec);

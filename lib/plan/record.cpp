@@ -21,6 +21,7 @@ std::string_view get_text(base::Decoder& from) {
 RecordHead read_front(base::Decoder& from, std::uint64_t& parts) {
   RecordHead head;
   head.key = get_text(from);
+  head.content = get_text(from);
   head.members = from.varint();
   head.tar_bytes = from.varint() * kBlock;
   const std::uint64_t origin = from.varint();
@@ -36,10 +37,11 @@ std::uint64_t loose_tar_bytes(const LooseMember& member) {
   return shard::tar_headers_bytes(member.name, member.size_bytes) + shard::padded(member.size_bytes);
 }
 
-void append_shard_record(base::Encoder& to, const shard::Sample& sample, std::uint64_t source) {
+void append_shard_record(base::Encoder& to, const shard::Sample& sample, std::uint64_t source, std::string_view content) {
   std::uint64_t tar_bytes = 0;
   for (const auto& extent : sample.extents) tar_bytes += extent.length_bytes;
   put_text(to, sample.key);
+  put_text(to, content);
   to.varint(sample.members).varint(tar_bytes / kBlock).varint(source + 1).varint(sample.extents.size());
   for (const auto& extent : sample.extents) to.varint(extent.offset / kBlock).varint(extent.length_bytes / kBlock).u64(extent.hash);
 }
@@ -51,10 +53,11 @@ void append_loose_member(base::Encoder& to, const LooseMember& member) {
   for (const auto& extent : member.extents) to.varint(extent.volume).varint(extent.offset).varint(extent.length_bytes);
 }
 
-void append_loose_record(base::Encoder& to, std::string_view key, std::span<const LooseMember> members) {
+void append_loose_record(base::Encoder& to, std::string_view key, std::span<const LooseMember> members, std::string_view content) {
   std::uint64_t tar_bytes = 0;
   for (const auto& member : members) tar_bytes += loose_tar_bytes(member);
   put_text(to, key);
+  put_text(to, content);
   to.varint(members.size()).varint(tar_bytes / kBlock).varint(0).varint(members.size());
   for (const auto& member : members) append_loose_member(to, member);
 }

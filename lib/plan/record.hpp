@@ -1,7 +1,7 @@
 // record.hpp - what dsort knows of one sample, packed: about 50 bytes and the key.
 // Level 4 (plan). Value types; one thread.
 //
-//   record:  key (varint length, bytes) | members | blocks of tar (512) | origin | parts (varint count, then each)
+//   record:  key (varint length, bytes) | content key (the same) | members | blocks of tar (512) | origin | parts (varint count, then each)
 //     origin 0      loose: the parts are objects of their own, each with a name
 //     origin s + 1  cut out of source s, a shard; sources are numbered in the order of their names
 //   shard part:  offset / 512 | length / 512 | XXH3-64 of the bytes (8)
@@ -41,9 +41,10 @@ struct LooseMember {
   std::vector<VolumeExtent> extents;
 };
 
-/// The front of a record; key points into the record.
+/// The front of a record; key and content point into the record.
 struct RecordHead {
   std::string_view key;
+  std::string_view content;  ///< content_key.hpp; empty with other orders
   std::uint64_t members = 0;
   std::uint64_t tar_bytes = 0;  ///< in an output shard: headers, data and padding
   bool loose = false;
@@ -52,9 +53,9 @@ struct RecordHead {
 };
 inline constexpr std::uint64_t kLooseSource = UINT64_MAX;  ///< loose samples come after those of shards
 
-void append_shard_record(base::Encoder& to, const shard::Sample& sample, std::uint64_t source);
+void append_shard_record(base::Encoder& to, const shard::Sample& sample, std::uint64_t source, std::string_view content = {});
 /// `members` in the order in which they are to stand; at least one.
-void append_loose_record(base::Encoder& to, std::string_view key, std::span<const LooseMember> members);
+void append_loose_record(base::Encoder& to, std::string_view key, std::span<const LooseMember> members, std::string_view content = {});
 void append_loose_member(base::Encoder& to, const LooseMember& member);
 
 /// Reads records one after the other. A record that was not written by the functions above sets

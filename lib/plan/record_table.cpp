@@ -49,7 +49,7 @@ std::vector<SampledPlace> RecordTable::sample(std::size_t count) const {
     const std::size_t begin = size() / count * i + size() % count * i / count;
     const std::size_t end = size() / count * (i + 1) + size() % count * (i + 1) / count;
     const Place place = order_.place(head(begin));
-    samples.push_back({place.prefix, place.position, std::string(place.key), end - begin});
+    samples.push_back({place.prefix, place.position, std::string(place.content), std::string(place.key), end - begin});
   }
   return samples;
 }

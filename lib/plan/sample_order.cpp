@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "base/hash.hpp"
+#include "base/md5.hpp"
 
 namespace tarn::plan {
 
@@ -26,20 +27,28 @@ std::strong_ordering compare_keys(std::string_view a, std::string_view b) noexce
 Place SampleOrder::place(const RecordHead& head) const noexcept {
   switch (kind_) {
     case DsortOrder::none:
-      return {head.source, head.loose ? 0 : head.position, head.key};
+      return {head.source, head.loose ? 0 : head.position, {}, head.key};
     case DsortOrder::shuffle:
-      return {base::xxh3_64(head.key, seed_), 0, head.key};
+      return {base::xxh3_64(head.key, seed_), 0, {}, head.key};
+    case DsortOrder::md5: {
+      const auto digest = base::md5(head.key);
+      const std::string_view text(reinterpret_cast<const char*>(digest.data()), digest.size());
+      return {text_prefix(text), text_prefix(text.substr(8)), {}, head.key};
+    }
+    case DsortOrder::content:  // decreasing is in the content key already
+      return {text_prefix(head.content), 0, head.content, head.key};
     case DsortOrder::key:
       break;
   }
   const std::uint64_t prefix = text_prefix(head.key);
-  return {decreasing_ ? ~prefix : prefix, 0, head.key};
+  return {decreasing_ ? ~prefix : prefix, 0, {}, head.key};
 }
 
 std::strong_ordering SampleOrder::compare(const Place& a, const Place& b) const noexcept {
   if (a.prefix != b.prefix) return a.prefix <=> b.prefix;
   if (a.position != b.position) return a.position <=> b.position;
-  return decreasing_ ? compare_keys(b.key, a.key) : compare_keys(a.key, b.key);
+  if (const auto contents = compare_keys(a.content, b.content); contents != std::strong_ordering::equal) return contents;
+  return decreasing_ && kind_ == DsortOrder::key ? compare_keys(b.key, a.key) : compare_keys(a.key, b.key);
 }
 
 std::strong_ordering SampleOrder::compare(const RecordHead& a, const RecordHead& b) const noexcept {

@@ -2,7 +2,7 @@
 // Level 4 (plan). Pure.
 //
 // Total order: order key, then sample key, then source name, then position in the source.
-// A *place* is the part of it that comes before the source. With the orders key and shuffle, samples with
+// A *place* is the part of it that comes before the source. With the orders key, shuffle and md5, samples with
 // equal keys have equal places, so a sort that keeps equal places together on one rank finds duplicates there.
 #pragma once
 
@@ -20,9 +20,10 @@ namespace tarn::plan {
 
 struct Place {
   /// Decides nearly always. key: the first 8 bytes of the key (inverted when decreasing); shuffle:
-  /// XXH3-64(key, seed); none: the source.
+  /// XXH3-64(key, seed); md5: its first half; content: the first 8 bytes of that; none: the source.
   std::uint64_t prefix = 0;
-  std::uint64_t position = 0;  ///< none: in the source; else 0
+  std::uint64_t position = 0;  ///< none: in the source; md5: the second half; else 0
+  std::string_view content;    ///< of the order content alone
   std::string_view key;
 };
 
@@ -36,7 +37,7 @@ class SampleOrder {
   /// The total order. Never equal for two different samples.
   [[nodiscard]] std::strong_ordering compare(const RecordHead& a, const RecordHead& b) const noexcept;
   /// Whether samples of equal keys have equal places.
-  [[nodiscard]] bool keys_stay_together() const noexcept { return kind_ != DsortOrder::none; }
+  [[nodiscard]] bool keys_stay_together() const noexcept { return kind_ != DsortOrder::none && kind_ != DsortOrder::content; }
 
  private:
   DsortOrder kind_;
@@ -48,10 +49,11 @@ class SampleOrder {
 struct SampledPlace {
   std::uint64_t prefix = 0;
   std::uint64_t position = 0;
+  std::string content;
   std::string key;
   std::uint64_t weight = 0;
 
-  [[nodiscard]] Place place() const noexcept { return {prefix, position, key}; }
+  [[nodiscard]] Place place() const noexcept { return {prefix, position, content, key}; }
 };
 
 /// `parts` - 1 places that cut what the samples stand for into parts of about equal number; part p gets the

@@ -20,8 +20,9 @@ namespace {
 ///           |  . . . . .   |  entry, entry, ...   |  not yet read   |
 class Pass {
  public:
-  Pass(std::string_view name, std::uint64_t size_bytes, const ShardReadFn& read, const SampleFn& sink, std::span<std::byte> window)
-      : name_(name), size_(size_bytes), read_(read), sink_(sink), window_(window) {}
+  Pass(std::string_view name, std::uint64_t size_bytes, const ShardReadFn& read, const SampleFn& sink, std::span<std::byte> window,
+       const ContentWatch& watch)
+      : name_(name), size_(size_bytes), read_(read), sink_(sink), window_(window), watch_(watch) {}
 
   Result<ShardCounts> run() {
     if (size_ == kUnknownShardBytes) TARN_CHECK(fill());
@@ -65,7 +66,24 @@ class Pass {
       extent_begin_ = hashed_to_ = position_;
     }
     extent_end_ = end;
+    if (!watch_.extension.empty()) TARN_CHECK(watch(entry));
     return advance(end);
+  }
+
+  /// Keeps the content of a member that is watched.
+  Result<void> watch(const TarEntry& entry) {
+    if (split_member_name(entry.name)->extension != watch_.extension) return {};
+    if (entry.data_bytes > watch_.bytes_max || entry.header_bytes + entry.data_bytes > window_.size())
+      return damaged(fail(ErrorCode::invalid, at(position_) + "member '" + entry.name.substr(0, 300) + "' of " + std::to_string(entry.data_bytes) +
+                                                  " bytes is too long to sort by; the limit is " + std::to_string(watch_.bytes_max)));
+    const std::uint64_t begin = position_ + entry.header_bytes, end = begin + entry.data_bytes;
+    while (end > window_end_) {
+      if (window_end_ == size_) return truncated(size_);
+      TARN_CHECK(fill());
+    }
+    const auto bytes = bytes_of(begin, end);
+    sample_.content.emplace(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+    return {};
   }
 
   /// Moves position_ to `target`, reading on where the window ends before it.
@@ -123,6 +141,7 @@ class Pass {
     TARN_CHECK(sink_(sample_));
     sample_.members = 0;
     sample_.extents.clear();
+    sample_.content.reset();
     return {};
   }
 
@@ -160,6 +179,7 @@ class Pass {
   const ShardReadFn& read_;
   const SampleFn& sink_;
   const std::span<std::byte> window_;
+  const ContentWatch& watch_;
   std::uint64_t window_begin_ = 0, window_end_ = 0, position_ = 0;
 
   SampleGrouping grouping_;
@@ -174,9 +194,9 @@ class Pass {
 }  // namespace
 
 Result<ShardCounts> index_shard(std::string_view name, std::uint64_t size_bytes, const ShardReadFn& read, const SampleFn& sink,
-                                std::span<std::byte> window) {
+                                std::span<std::byte> window, const ContentWatch& watch) {
   TARN_ASSERT(window.size() >= kIndexWindowBytesMin);
-  return Pass(name, size_bytes, read, sink, window).run();
+  return Pass(name, size_bytes, read, sink, window, watch).run();
 }
 
 }  // namespace tarn::shard

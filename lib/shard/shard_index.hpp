@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -30,6 +31,13 @@ struct Sample {
   std::string key;
   std::uint64_t members = 0;
   std::vector<SampleExtent> extents;
+  std::optional<std::string> content;  ///< of the member that is watched
+};
+
+/// A member whose bytes come with its sample.
+struct ContentWatch {
+  std::string extension;  ///< lower case; empty: none
+  std::size_t bytes_max = 0;
 };
 
 struct ShardCounts {
@@ -50,12 +58,13 @@ inline constexpr std::uint64_t kUnknownShardBytes = UINT64_MAX;
 /// @param name    of the archive, for messages.
 /// @param size_bytes  of the tar, or kUnknownShardBytes.
 /// @param window  memory to work in; at least kIndexWindowBytesMin.
-/// @errors invalid or unsupported: damage, with name, offset, and how many samples were sound; what `read`
+/// @param watch   the member whose content is wanted, if any.
+/// @errors invalid or unsupported: a watched member that is too long; damage, with name, offset, and how many samples were sound; what `read`
 ///         and `sink` return. Nothing that a tar reader would skip over in silence is accepted: wrong
 ///         header checksums, truncation, and bytes after the end mark are errors.
 /// @cost   reads every byte once, in order; hashes them once.
 [[nodiscard]] Result<ShardCounts> index_shard(std::string_view name, std::uint64_t size_bytes, const ShardReadFn& read, const SampleFn& sink,
-                                              std::span<std::byte> window);
+                                              std::span<std::byte> window, const ContentWatch& watch = {});
 
 inline constexpr std::size_t kIndexWindowBytesMin = 512 * 1024;
 

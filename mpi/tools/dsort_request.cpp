@@ -1,5 +1,8 @@
 #include "mpi/tools/dsort_request.hpp"
 
+#include <initializer_list>
+#include <utility>
+
 #include "base/error.hpp"
 #include "base/file.hpp"
 #include "base/json.hpp"
@@ -14,7 +17,8 @@ namespace {
 
 struct Texts {
   std::vector<std::string> inputs;
-  std::string output, shard_size, order = "key", duplicates = "abort", missing = "warn", memory, spec_file;
+  std::string output, shard_size, order = "key", content, content_type = "string", missing_content = "abort", duplicates = "abort", missing = "warn",
+                                  memory, spec_file;
 };
 
 /// tarn://b/            the whole bucket        tarn://b/dir/ or tarn://b/in-*   a prefix
@@ -38,20 +42,29 @@ Result<void> add_input(DsortInput& input, const std::string& url) {
   return {};
 }
 
+/// One of the words of an option.
+template <class Choice>
+Result<Choice> parse_choice(const char* option, const std::string& text, std::initializer_list<std::pair<const char*, Choice>> words) {
+  std::string all;
+  for (const auto& [word, choice] : words) {
+    if (text == word) return choice;
+    all.append(all.empty() ? "" : ", ").append(word);
+  }
+  return fail(ErrorCode::invalid, std::string("--") + option + " cannot be '" + text + "'; it is one of " + all);
+}
+
 Result<DsortOrder> parse_order(const std::string& text) {
-  if (text == "none") return DsortOrder::none;
-  if (text == "key") return DsortOrder::key;
-  if (text == "shuffle") return DsortOrder::shuffle;
-  if (text == "md5" || text == "content") return fail(ErrorCode::unsupported, "--order " + text + ": this version sorts by none, key or shuffle");
-  return fail(ErrorCode::invalid, "--order cannot be '" + text + "'; it is one of none, key, shuffle");
+  return parse_choice<DsortOrder>("order", text,
+                                  {{"none", DsortOrder::none},
+                                   {"key", DsortOrder::key},
+                                   {"shuffle", DsortOrder::shuffle},
+                                   {"md5", DsortOrder::md5},
+                                   {"content", DsortOrder::content}});
 }
 
 template <class Policy>
 Result<Policy> parse_policy(const char* option, const std::string& text) {
-  if (text == "ignore") return Policy::ignore;
-  if (text == "warn") return Policy::warn;
-  if (text == "abort") return Policy::abort;
-  return fail(ErrorCode::invalid, std::string("--") + option + " cannot be '" + text + "'; it is one of ignore, warn, abort");
+  return parse_choice<Policy>(option, text, {{"ignore", Policy::ignore}, {"warn", Policy::warn}, {"abort", Policy::abort}});
 }
 
 Result<DsortSpec> spec_from_file(const std::string& path) {
@@ -80,6 +93,19 @@ Result<void> apply_options(const CommandLine& line, const Texts& texts, DsortSpe
   if (line.given("shard-samples") && !line.given("shard-size")) spec.shard_size_bytes = 0;
   if (line.given("order")) {
     TARN_TRY(spec.order, parse_order(texts.order));
+  }
+  if (line.given("content")) spec.content_extension = texts.content.substr(texts.content.starts_with('.') ? 1 : 0);
+  if (line.given("content-type")) {
+    TARN_TRY(spec.content_type,
+             parse_choice<ContentType>("content-type", texts.content_type,
+                                       {{"int", ContentType::integer}, {"float", ContentType::real}, {"string", ContentType::text}}));
+  }
+  if (line.given("missing-content")) {
+    TARN_TRY(
+        spec.missing_content,
+        parse_choice<MissingContent>(
+            "missing-content", texts.missing_content,
+            {{"abort", MissingContent::abort}, {"first", MissingContent::first}, {"last", MissingContent::last}, {"drop", MissingContent::drop}}));
   }
   if (line.given("duplicates")) {
     TARN_TRY(spec.duplicates, parse_policy<DuplicatePolicy>("duplicates", texts.duplicates));
@@ -116,9 +142,13 @@ Result<std::optional<DsortRequest>> parse_dsort_request(const std::vector<std::s
       "output", po::value(&texts.output)->value_name("URL"), "bucket and template of the shards' names")(
       "shard-size", po::value(&texts.shard_size)->value_name("SIZE"), "target size of a shard, as 16MB or 64MiB")(
       "shard-samples", po::value(&samples)->value_name("N"), "samples per shard, instead of a size")(
-      "order", po::value(&texts.order)->value_name("ORDER"), "none, key (default) or shuffle")(
-      "decreasing", po::bool_switch(&decreasing), "largest key first")("seed", po::value(&seed)->value_name("N"), "of the shuffle (default 0)")(
-      "duplicates", po::value(&texts.duplicates)->value_name("POLICY"), "samples with the same key: ignore, warn, abort (default)")(
+      "order", po::value(&texts.order)->value_name("ORDER"), "none, key (default), shuffle, md5 or content")(
+      "content", po::value(&texts.content)->value_name("EXT"), "with --order content: the extension of the member to sort by")(
+      "content-type", po::value(&texts.content_type)->value_name("TYPE"), "how it is read: int, float, string (default)")(
+      "missing-content", po::value(&texts.missing_content)->value_name("POLICY"), "samples without it: abort (default), first, last, drop")(
+      "decreasing", po::bool_switch(&decreasing), "largest key or content first")(
+      "seed", po::value(&seed)->value_name("N"), "of the shuffle (default 0)")("duplicates", po::value(&texts.duplicates)->value_name("POLICY"),
+                                                                               "samples with the same key: ignore, warn, abort (default)")(
       "missing", po::value(&texts.missing)->value_name("POLICY"), "shards of a template that are not there: ignore, warn (default), abort")(
       "memory", po::value(&texts.memory)->value_name("SIZE"), "per rank, for data in flight (default 256MiB)")(
       "dry-run", po::bool_switch(&dry_run), "plan and count, write nothing")("spec", po::value(&texts.spec_file)->value_name("FILE"),

@@ -14,7 +14,7 @@ import tarfile
 import time
 
 import tarn_store
-from tarn_store import ABORTED, CORRUPT, INVALID, NOT_FOUND, OK, RANKS, UNSUPPORTED, StoreTest, TemporaryTest, mpirun
+from tarn_store import ABORTED, CORRUPT, INVALID, NOT_FOUND, OK, RANKS, StoreTest, TemporaryTest, mpirun
 
 SAMPLES_PER_SHARD = 40
 
@@ -119,6 +119,24 @@ class Sorts(StoreTest):
             keys = self.keys_of(shards)
             self.assertEqual(keys, sorted(keys, reverse=bucket == "down"))
 
+    def test_by_md5_and_by_the_value_of_a_member(self):
+        common = ["--input", "tarn://in/", "--shard-size", "300KB"]
+        self.store.ok("dsort", *common, "--output", "tarn://by-md5/%d.tar", "--order", "md5")
+        keys = self.keys_of(sorted(self.read_shards("tarn://by-md5/"), key=lambda shard: int(shard[0].stem)))
+        self.assertEqual(keys, sorted(keys, key=lambda key: hashlib.md5(key.encode()).digest()))
+        self.assertEqual(len(keys), 6 * SAMPLES_PER_SHARD)
+        sizes = {name.split(".")[0]: str(len(content)) for name, content in self.members.items() if name.endswith(".jpg")}
+        tree = self.temp / "sizes"
+        tree.mkdir()
+        for key, size in sizes.items():
+            (tree / f"{key}.jpg").write_bytes(self.members[f"{key}.jpg"])
+            (tree / f"{key}.size").write_text(size + "\n")
+        self.store.ok("put", "-r", tree, "tarn://sizes/")
+        out = ["--output", "tarn://by-size/%d.tar", "--order", "content", "--content", ".size", "--content-type", "int", "--decreasing"]
+        self.store.ok("dsort", "--input", "tarn://sizes/", "--shard-samples", "50", *out)
+        keys = self.keys_of(sorted(self.read_shards("tarn://by-size/"), key=lambda shard: int(shard[0].stem)))
+        self.assertEqual(keys, sorted(sizes, key=lambda key: (-int(sizes[key]), key)))
+
     def test_a_specification_file_and_options_over_it(self):
         spec = self.temp / "spec.json"
         spec.write_text(json.dumps({
@@ -158,8 +176,12 @@ class Sorts(StoreTest):
             ([*base, "--shard-size", "1MB", "--shard-samples", "3"], INVALID, "shard"),
             ([*base, "--shard-size", "large"], INVALID, "large"),
             ([*base, "--shard-size", "1MB", "--order", "random"], INVALID, "random"),
-            ([*base, "--shard-size", "1MB", "--order", "content"], UNSUPPORTED, "content"),
-            ([*base, "--shard-size", "1MB", "--order", "md5"], UNSUPPORTED, "md5"),
+            ([*base, "--shard-size", "1MB", "--order", "content"], INVALID, "needs the extension"),
+            ([*base, "--shard-size", "1MB", "--order", "content", "--content", "cls", "--content-type", "number"], INVALID, "int, float, string"),
+            ([*base, "--shard-size", "1MB", "--order", "content", "--content", "cls", "--missing-content", "skip"], INVALID, "abort, first, last, drop"),
+            ([*base, "--shard-size", "1MB", "--order", "content", "--content", "cls", "--content-type", "int"], INVALID, "is not a whole number"),
+            ([*base, "--shard-size", "1MB", "--order", "content", "--content", "txt"], INVALID, "no member '.txt'"),
+            ([*base, "--shard-size", "1MB", "--order", "md5", "--decreasing"], INVALID, "decreasing"),
             ([*base, "--shard-size", "1MB", "--duplicates", "maybe"], INVALID, "maybe"),
             ([*base, "--shard-size", "1MB", "--memory", "1KB"], INVALID, "memory"),
             ([*base, "--shard-size", "1MB", "--input", "tarn://loose/"], INVALID, "bucket"),

@@ -266,6 +266,17 @@ TEST_CASE("dsort spec: AIStore's JSON is understood, and goes there and back", "
   const auto again = dsort_spec_from_json(dsort_spec_to_json(*spec));
   REQUIRE(again);
   CHECK(dsort_spec_to_json(*again) == dsort_spec_to_json(*spec));
+  const auto by_content = dsort_spec_from_json(*base::parse_json(
+      R"({"input_bck": "abc", "output_format": "o-%d", "output_shard_samples": 5,
+          "algorithm": {"kind": "content", "extension": ".cls", "content_key_type": "float", "decreasing": true, "missing_content": "last"}})",
+      "spec"));
+  REQUIRE(by_content);
+  CHECK(by_content->order == DsortOrder::content);
+  CHECK(by_content->content_extension == "cls");
+  CHECK(by_content->content_type == ContentType::real);
+  CHECK(by_content->missing_content == MissingContent::last);
+  CHECK(by_content->decreasing);
+  CHECK(dsort_spec_to_json(*dsort_spec_from_json(dsort_spec_to_json(*by_content))) == dsort_spec_to_json(*by_content));
   const auto defaults = dsort_spec_from_json(*base::parse_json(
       R"({"input_bck": "abc", "input_format": {"objnames": ["a.tar"], "prefix": "p"}, "output_format": "o-@99.tar", "output_shard_samples": 5, "max_mem_usage": "50%"})",
       "spec"));
@@ -291,7 +302,11 @@ TEST_CASE("dsort spec: what is wrong is named, before any work", "[plan]") {
   refused(R"({"input_bck": 3})", "input_bck");
   refused(R"({"input_bck": {"name": "abc", "provider": "aws"}})", "aws", ErrorCode::unsupported);
   refused(R"({"input_bck": "abc", "algorithm": {"kind": "quick"}})", "quick");
-  refused(R"({"input_bck": "abc", "algorithm": {"kind": "md5"}})", "md5", ErrorCode::unsupported);
+  refused(R"({"input_bck": "abc", "algorithm": {"kind": "content", "content_key_type": "number"}})", "content_key_type cannot be 'number'");
+  refused(R"({"input_bck": "abc", "algorithm": {"kind": "content", "missing_content": "ignore"}})", "missing_content cannot be 'ignore'");
+  refused(R"({"input_bck": "abc", "output_format": "a-%d", "output_shard_size": 10, "algorithm": {"kind": "content"}})", "needs the extension");
+  refused(R"({"input_bck": "abc", "output_format": "a-%d", "output_shard_size": 10, "algorithm": {"kind": "md5", "decreasing": true}})",
+          "decreasing");
   refused(R"({"input_bck": "abc", "algorithm": {"seed": -1}})", "seed");
   refused(R"({"input_bck": "abc", "output_extension": ".tar.bz2"})", ".tar.bz2");
   refused(R"({"input_bck": "abc", "ekm_file": "http://x"})", "ekm_file", ErrorCode::unsupported);
