@@ -63,6 +63,11 @@ shard::ContentWatch content_watch(const DsortSpec& spec) {
   return {shard::split_member_name("x." + spec.content_extension)->extension, plan::kContentBytesMax};
 }
 
+shard::ContentWatch class_watch(const DsortSpec& spec) {
+  if (spec.class_extension.empty()) return {};
+  return {shard::split_member_name("x." + spec.class_extension)->extension, plan::kContentBytesMax, true};
+}
+
 Result<std::optional<std::string>> ContentKeys::make(std::string_view sample, std::string_view where, std::optional<std::string_view> content) {
   if (spec_.order != DsortOrder::content) return std::string();
   if (!content) ++missing_;

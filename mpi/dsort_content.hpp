@@ -19,6 +19,9 @@ namespace tarn::mpi {
 /// Of the order content; nothing is watched with the others.
 [[nodiscard]] shard::ContentWatch content_watch(const DsortSpec& spec);
 
+/// Of what the samples of the output are counted by, if anything.
+[[nodiscard]] shard::ContentWatch class_watch(const DsortSpec& spec);
+
 /// Makes content keys, and counts samples that have none. One thread.
 class ContentKeys {
  public:

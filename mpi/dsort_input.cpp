@@ -8,6 +8,7 @@
 
 #include "base/error.hpp"
 #include "base/text.hpp"
+#include "mpi/dsort_by_products.hpp"
 #include "mpi/dsort_exchange.hpp"
 #include "mpi/dsort_finished.hpp"
 #include "plan/record.hpp"
@@ -120,7 +121,7 @@ class OwnInputs {
     TARN_TRY(const auto finished, FinishedShards::find(job_.context.store));
     std::string taken;
     TARN_CHECK(store.for_each(job_.output_bucket, job_.output.prefix(), [&](const StoredObject& object) {
-      if (!job_.output.index_of(object.info.key)) return true;
+      if (!job_.output.index_of(object.info.key) && !is_by_product(job_, object.info.key)) return true;
       if (finished.may_be_named(object.disk, object.info.checksum))
         named.push_back(object.info.key);
       else

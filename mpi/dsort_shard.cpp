@@ -6,6 +6,9 @@
 #include "base/assert.hpp"
 #include "base/error.hpp"
 #include "base/log.hpp"
+#include "mpi/dsort_by_products.hpp"
+#include "mpi/dsort_content.hpp"
+#include "shard/dali_index.hpp"
 #include "shard/shard_index.hpp"
 #include "shard/tar_format.hpp"
 
@@ -37,7 +40,9 @@ Result<std::unique_ptr<object::KeepingWriter>> ShardAssembler::create(const Plan
 
 Result<std::optional<ShardAssembler::Assembled>> ShardAssembler::take_up(const PlannedShard& shard, const object::BodyId& id,
                                                                          const ObjectName& name) {
-  Assembled taken{nullptr, id, {}, 0, true};
+  Assembled taken;
+  taken.id = id;
+  taken.resumed = true;
   const auto expect = [&] {
     expected_.clear();
     for (const auto& run : shard.runs) expected_.push_back(decode(run).second);
@@ -49,8 +54,8 @@ Result<std::optional<ShardAssembler::Assembled>> ShardAssembler::take_up(const P
       taken.checksum = *checksum;
       taken.size_bytes = (*reader)->info().size_bytes;
       expect();
-      TARN_CHECK(
-          verify(shard, name.key, taken.size_bytes, [&](std::uint64_t offset, std::span<std::byte> to) { return (*reader)->read(offset, to); }));
+      const shard::ArchiveReadFn read_body = [&](std::uint64_t offset, std::span<std::byte> to) { return (*reader)->read(offset, to); };
+      TARN_CHECK(verify(shard, name.key, read_body, taken));
       return taken;
     }
   }
@@ -64,7 +69,8 @@ Result<std::optional<ShardAssembler::Assembled>> ShardAssembler::take_up(const P
   taken.checksum = body->checksum;
   taken.size_bytes = body->size_bytes;
   expect();
-  TARN_CHECK(verify(shard, name.key, taken.size_bytes, [&](std::uint64_t offset, std::span<std::byte> to) { return writer->read_back(offset, to); }));
+  const shard::ArchiveReadFn read_body = [&](std::uint64_t offset, std::span<std::byte> to) { return writer->read_back(offset, to); };
+  TARN_CHECK(verify(shard, name.key, read_body, taken));
   taken.writer = std::move(writer);
   return taken;
 }
@@ -89,9 +95,14 @@ Result<ShardAssembler::Assembled> ShardAssembler::make(const PlannedShard& shard
   TARN_CHECK(flush());
   if (packer_) TARN_CHECK(packer_->finish());
   TARN_CHECK(writer_->prepare());
-  TARN_CHECK(verify(shard, name.key, written_, [this](std::uint64_t offset, std::span<std::byte> to) { return writer_->read_back(offset, to); }));
-  TARN_TRY(const Checksum checksum, writer_->keep(id));
-  return Assembled{std::move(writer_), id, checksum, written_, false};
+  Assembled made;
+  made.id = id;
+  made.size_bytes = written_;
+  const shard::ArchiveReadFn read_body = [this](std::uint64_t offset, std::span<std::byte> to) { return writer_->read_back(offset, to); };
+  TARN_CHECK(verify(shard, name.key, read_body, made));
+  TARN_TRY(made.checksum, writer_->keep(id));
+  made.writer = std::move(writer_);
+  return made;
 }
 
 Result<void> ShardAssembler::write_out(std::span<const std::byte> bytes) {
@@ -258,8 +269,14 @@ Result<void> ShardAssembler::check_piece(const Check& check) {
                                       " are not what they were when it was indexed; was it replaced, or is a disk failing?");
 }
 
-Result<void> ShardAssembler::verify(const PlannedShard& shard, const std::string& name, std::uint64_t size_bytes,
-                                    const shard::ArchiveReadFn& read_body) {
+Result<void> ShardAssembler::count_class(const std::optional<std::string>& content) {
+  ++classes_[content ? plan::class_label(*content) : std::string(plan::kOtherClass)];
+  if (classes_.size() <= plan::kClassesMax) return {};
+  return fail(ErrorCode::invalid, "dsort: there are more than " + std::to_string(plan::kClassesMax) + " values of '." + job_.spec.class_extension +
+                                      "' to count; is it a label? leave the class counts out");
+}
+
+Result<void> ShardAssembler::verify(const PlannedShard& shard, const std::string& name, const shard::ArchiveReadFn& read_body, Assembled& assembled) {
   std::size_t next = 0;
   const auto wrong = [&](std::string_view what) {
     return fail(ErrorCode::corrupt, "dsort: output shard '" + name + "' is not what was written: " + std::string(what));
@@ -268,8 +285,10 @@ Result<void> ShardAssembler::verify(const PlannedShard& shard, const std::string
     if (control_->stopped()) return fail(ErrorCode::aborted, "dsort: stopped");
     return read_body(offset, target);
   };
-  TARN_TRY(const auto tar, shard::open_tar_stream(job_.output_kind, name, size_bytes, read_back));
+  TARN_TRY(const auto tar, shard::open_tar_stream(job_.output_kind, name, assembled.size_bytes, read_back));
   const shard::ShardReadFn read = [&](std::uint64_t /*offset*/, std::span<std::byte> target) { return tar->read(target); };
+  const shard::ContentWatch classes = class_watch(job_.spec);
+  shard::DaliIndex index;
   const shard::SampleFn compare = [&](const shard::Sample& sample) -> Result<void> {
     if (next == shard.runs.size()) return wrong("it has too many samples");
     base::Decoder from(shard.runs[next]);
@@ -279,13 +298,23 @@ Result<void> ShardAssembler::verify(const PlannedShard& shard, const std::string
     if (expected_[next] && sample.extents[0].hash != *expected_[next])
       return wrong("sample '" + std::string(head.key.substr(0, 300)) + "' has other bytes");
     ++next;
-    return {};
+    assembled.members += sample.members;
+    if (job_.spec.index) index.end_sample();
+    return classes.extension.empty() ? Result<void>() : count_class(sample.content);
   };
-  TARN_CHECK(shard::index_shard(name, shard.tar_bytes + shard::kTrailerBytes, read, compare, window_));
+  const shard::MemberFn add_to_index = [&](const shard::SampleMember& member) -> Result<void> {
+    auto added = index.add_member(member.name, member.extension, member.data_offset, member.data_bytes);
+    return added ? added : fail(added.error().code, "dsort: shard '" + name + "': " + added.error().message);
+  };
+  TARN_CHECK(shard::index_shard(name, shard.tar_bytes + shard::kTrailerBytes, read, compare, window_, classes,
+                                job_.spec.index ? add_to_index : shard::MemberFn{}));
   std::byte more{};
   TARN_TRY(const std::size_t behind, tar->read({&more, 1}));
   if (behind != 0) return wrong("it goes on behind its end");
   if (next != shard.runs.size()) return wrong("samples are missing");
+  if (!job_.spec.index) return {};
+  assembled.index_name = shard::dali_index_name(name);
+  TARN_TRY(assembled.index, stage_index(job_, shard, index.text()));
   return {};
 }
 

@@ -20,6 +20,7 @@
 #include "mpi/dsort_phase.hpp"
 #include "mpi/dsort_sort.hpp"
 #include "mpi/fetcher.hpp"
+#include "plan/manifest.hpp"
 #include "plan/record.hpp"
 #include "shard/tar_packer.hpp"
 #include "shard/tar_stream.hpp"
@@ -40,14 +41,19 @@ class ShardAssembler {
 
   /// A shard that only lacks its name: commit().
   struct Assembled {
-    std::unique_ptr<ObjectWriter> writer;  ///< null: it has its name already
+    std::unique_ptr<object::KeepingWriter> writer;  ///< null: it has its name already
     object::BodyId id{};
     Checksum checksum{};
     std::uint64_t size_bytes = 0;  ///< packed, where the output is
-    bool resumed = false;          ///< an earlier job had finished it
+    std::uint64_t members = 0;
+    std::string index_name;   ///< of the index for DALI, if one is wanted
+    plan::LooseMember index;  ///< where it lies, without that name
+    bool resumed = false;     ///< an earlier job had finished it
   };
   /// @errors corrupt, no_space, io, aborted, rank_lost.
   [[nodiscard]] Result<Assembled> assemble(const PlannedShard& shard, PhaseControl& control);
+  /// Of all shards that this one has assembled, if they are to be counted.
+  [[nodiscard]] const plan::ClassCounts& classes() const noexcept { return classes_; }
 
  private:
   /// Bytes of the window that are hashed together; a range that is cut by the window's end goes on in the next.
@@ -93,9 +99,9 @@ class ShardAssembler {
   [[nodiscard]] Result<void> write_out(std::span<const std::byte> bytes);
   void begin_sample();
   void end_sample();
-  /// Reads the body back as any reader would: the planned samples, in order, each with the right bytes.
-  [[nodiscard]] Result<void> verify(const PlannedShard& shard, const std::string& name, std::uint64_t size_bytes,
-                                    const shard::ArchiveReadFn& read_body);
+  /// Reads the body back as any reader would: the planned samples, in order, each with the right bytes. Makes by-products on the way.
+  [[nodiscard]] Result<void> verify(const PlannedShard& shard, const std::string& name, const shard::ArchiveReadFn& read_body, Assembled& assembled);
+  [[nodiscard]] Result<void> count_class(const std::optional<std::string>& content);
 
   DsortJob& job_;
   const std::vector<DsortSource>& sources_;
@@ -109,6 +115,7 @@ class ShardAssembler {
   bool sample_open_ = false, sample_first_ = false;     // of a sample with several parts; whether it began in this window
   std::size_t sample_begin_ = 0;                        // in the window
   std::vector<std::optional<std::uint64_t>> expected_;  // hash of each sample of the shard
+  plan::ClassCounts classes_;
   plan::RecordParts parts_;
   std::unique_ptr<object::KeepingWriter> writer_;
   std::unique_ptr<shard::TarPacker> packer_;  // null: the output is .tar

@@ -56,7 +56,7 @@ groups=(build test)
 export CCACHE_NOHASHDIR=1
 
 # Under sanitizers everything runs but what measures an idle rank, and fewer numbers of ranks.
-not_sanitized='^(mpi_idle_.*|mpi_(node|remote|funneled|serialized)_[12458]|mpi_serialized_3|cli_(objects|dsort|dsort_archives|dsort_resume|serve|restart)_[14]|cli_scratch_3|slurm_.*|example_.*|quickstart)$'
+not_sanitized='^(mpi_idle_.*|mpi_(node|remote|funneled|serialized)_[12458]|mpi_serialized_3|cli_(objects|dsort|dsort_archives|dsort_by_products|dsort_resume|serve|restart)_[14]|cli_scratch_3|slurm_.*|example_.*|quickstart)$'
 
 # What MPICH may do otherwise than Open MPI: messages between ranks, collective calls, the launcher.
 with_mpich='^(mpi_(remote_[13]|funneled_3)|cli_mpmd|example_side_service)$'

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -60,6 +61,9 @@ struct DsortSpec {
   DuplicatePolicy duplicates = DuplicatePolicy::abort;
   MissingPolicy missing = MissingPolicy::warn;
   std::uint64_t memory_budget_bytes = 256ULL << 20;  ///< per rank, for data in flight
+  bool index = false;                                ///< an index for NVIDIA DALI beside each shard: train-0000.idx for train-0000.tar
+  bool manifest = false;                             ///< "<what all names begin with>manifest.json": shards, sizes, checksums, this specification
+  std::string class_extension;                       ///< "cls": samples are counted by this member's value, in the report and the manifest
   bool dry_run = false;
 };
 
@@ -74,6 +78,7 @@ struct DsortReport {
   std::uint64_t shards = 0;
   std::uint64_t resumed_shards = 0;  ///< of them: finished by an earlier run that was killed, and not made again
   std::uint64_t output_bytes = 0;
+  std::map<std::string, std::uint64_t> classes;  ///< samples by the value of DsortSpec::class_extension
   double seconds = 0;
   std::vector<std::string> warnings;
 };

@@ -167,6 +167,13 @@ Result<void> check_name(const ObjectName& name) {
   return check_key(name.key);
 }
 
+std::string_view trimmed(std::string_view text) noexcept {
+  constexpr std::string_view kSpace = " \t\r\n\v\f";
+  const std::size_t begin = text.find_first_not_of(kSpace);
+  if (begin == std::string_view::npos) return {};
+  return text.substr(begin, text.find_last_not_of(kSpace) - begin + 1);
+}
+
 std::string substitute(std::string_view text, std::string_view name, std::string_view value) {
   const std::string needle = "{" + std::string(name) + "}";
   std::string result;

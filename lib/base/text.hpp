@@ -30,6 +30,8 @@ namespace tarn::base {
 /// The same, and U+FFFD for each character that no XML 1.0 document can hold, not even as a reference (section 2.2).
 [[nodiscard]] std::string valid_xml_text(std::string_view text);
 
+/// Without the white space (ASCII) around it.
+[[nodiscard]] std::string_view trimmed(std::string_view text) noexcept;
 /// Replaces every "{name}" by value.
 [[nodiscard]] std::string substitute(std::string_view text, std::string_view name, std::string_view value);
 

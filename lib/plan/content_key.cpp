@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "base/error.hpp"
+#include "base/text.hpp"
 
 namespace tarn::plan {
 
@@ -15,13 +16,6 @@ namespace {
 constexpr char kFirst = 0, kPresent = 1, kLast = 2;
 constexpr std::uint64_t kSign = std::uint64_t{1} << 63;
 constexpr std::uint64_t kNotANumber = UINT64_MAX;  // greater than any number's code, in both directions
-
-std::string_view trimmed(std::string_view text) {
-  constexpr std::string_view kSpace = " \t\r\n\v\f";
-  const std::size_t begin = text.find_first_not_of(kSpace);
-  if (begin == std::string_view::npos) return {};
-  return text.substr(begin, text.find_last_not_of(kSpace) - begin + 1);
-}
 
 tl::unexpected<Error> not_a(std::string_view type, std::string_view text) {
   return fail(ErrorCode::invalid, "'" + std::string(text.substr(0, 80)) + "' is not " + std::string(type));
@@ -70,7 +64,7 @@ Result<std::optional<std::string>> content_key(const DsortSpec& spec, std::optio
     }
     return fail(ErrorCode::invalid, "it has no member '." + spec.content_extension + "'");
   }
-  const std::string_view text = trimmed(*value);
+  const std::string_view text = base::trimmed(*value);
   const auto turned = [&](std::uint64_t code) { return spec.decreasing ? ~code : code; };
   if (spec.content_type == ContentType::integer) {
     const auto number = parse<std::int64_t>(text);

@@ -11,6 +11,7 @@
 
 #include "base/error.hpp"
 #include "base/text.hpp"
+#include "plan/manifest.hpp"
 #include "shard/archive_kind.hpp"
 #include "shard/name_template.hpp"
 
@@ -206,6 +207,13 @@ Result<void> read_field(std::string_view name, const Json& value, DsortSpec& spe
     TARN_TRY(spec.memory_budget_bytes, to_memory(name, value));
   } else if (name == "dry_run") {
     TARN_TRY(spec.dry_run, to_flag(name, value));
+  } else if (name == "index") {
+    TARN_TRY(spec.index, to_flag(name, value));
+  } else if (name == "manifest") {
+    TARN_TRY(spec.manifest, to_flag(name, value));
+  } else if (name == "class_extension") {
+    TARN_TRY(spec.class_extension, to_text(name, value));
+    if (spec.class_extension.starts_with('.')) spec.class_extension.erase(0, 1);
   } else if (name == "duplicated_records") {
     TARN_TRY(spec.duplicates, to_choice(name, value, kDuplicatePolicies));
   } else if (name == "missing_shards") {
@@ -235,6 +243,9 @@ Result<void> check_dsort_spec(const DsortSpec& spec) {
   if (const auto kind = shard::archive_kind(spec.output_template); !kind || !shard::is_output_kind(*kind))
     return bad("output template", "'" + spec.output_template + "' must end in .tar, .tar.gz or .tar.zst");
   if ((spec.shard_size_bytes == 0) == (spec.shard_samples == 0)) return bad("shards:", "give either a size in bytes or a number of samples");
+  if (spec.index && *shard::archive_kind(spec.output_template) != shard::ArchiveKind::tar)
+    return bad("index:", "offsets in a packed shard are of no use; write .tar, or leave the index out");
+  if (auto key = base::check_key(manifest_name(output->prefix())); spec.manifest && !key) return bad("manifest:", key.error().message);
   if (spec.decreasing && spec.order != DsortOrder::key && spec.order != DsortOrder::content)
     return bad("decreasing", "goes with the orders by key and by content only");
   if (spec.order == DsortOrder::content && spec.content_extension.empty())
@@ -283,11 +294,16 @@ Json dsort_spec_to_json(const DsortSpec& spec) {
   json["duplicated_records"] = name_of(kDuplicatePolicies, spec.duplicates);
   json["missing_shards"] = name_of(kMissingPolicies, spec.missing);
   json["max_mem_usage"] = spec.memory_budget_bytes;
+  if (spec.index) json["index"] = true;
+  if (spec.manifest) json["manifest"] = true;
+  if (!spec.class_extension.empty()) json["class_extension"] = spec.class_extension;
   json["dry_run"] = spec.dry_run;
   return json;
 }
 
 Json dsort_report_to_json(const DsortReport& report) {
+  JsonObject classes;
+  for (const auto& [label, count] : report.classes) classes[label] = count;
   return JsonObject{{"input_objects", report.input_objects},
                     {"samples", report.samples},
                     {"members", report.members},
@@ -297,6 +313,7 @@ Json dsort_report_to_json(const DsortReport& report) {
                     {"resumed_shards", report.resumed_shards},
                     {"shards", report.shards},
                     {"output_bytes", report.output_bytes},
+                    {"classes", std::move(classes)},
                     {"seconds", report.seconds},
                     {"warnings", boost::json::array(report.warnings.begin(), report.warnings.end())}};
 }

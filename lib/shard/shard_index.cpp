@@ -21,8 +21,8 @@ namespace {
 class Pass {
  public:
   Pass(std::string_view name, std::uint64_t size_bytes, const ShardReadFn& read, const SampleFn& sink, std::span<std::byte> window,
-       const ContentWatch& watch)
-      : name_(name), size_(size_bytes), read_(read), sink_(sink), window_(window), watch_(watch) {}
+       const ContentWatch& watch, const MemberFn& members)
+      : name_(name), size_(size_bytes), read_(read), sink_(sink), window_(window), watch_(watch), members_(members) {}
 
   Result<ShardCounts> run() {
     if (size_ == kUnknownShardBytes) TARN_CHECK(fill());
@@ -66,6 +66,10 @@ class Pass {
       extent_begin_ = hashed_to_ = position_;
     }
     extent_end_ = end;
+    if (members_) {
+      const std::string_view name = entry.name;
+      TARN_CHECK(members_({name, name.substr(grouping_.key().size() + 1), position_ + entry.header_bytes, entry.data_bytes}));
+    }
     if (!watch_.extension.empty()) TARN_CHECK(watch(entry));
     return advance(end);
   }
@@ -73,6 +77,7 @@ class Pass {
   /// Keeps the content of a member that is watched.
   Result<void> watch(const TarEntry& entry) {
     if (split_member_name(entry.name)->extension != watch_.extension) return {};
+    if (entry.data_bytes > watch_.bytes_max && watch_.skip_longer) return {};
     if (entry.data_bytes > watch_.bytes_max || entry.header_bytes + entry.data_bytes > window_.size())
       return damaged(fail(ErrorCode::invalid, at(position_) + "member '" + entry.name.substr(0, 300) + "' of " + std::to_string(entry.data_bytes) +
                                                   " bytes is too long to sort by; the limit is " + std::to_string(watch_.bytes_max)));
@@ -180,6 +185,7 @@ class Pass {
   const SampleFn& sink_;
   const std::span<std::byte> window_;
   const ContentWatch& watch_;
+  const MemberFn& members_;
   std::uint64_t window_begin_ = 0, window_end_ = 0, position_ = 0;
 
   SampleGrouping grouping_;
@@ -194,9 +200,9 @@ class Pass {
 }  // namespace
 
 Result<ShardCounts> index_shard(std::string_view name, std::uint64_t size_bytes, const ShardReadFn& read, const SampleFn& sink,
-                                std::span<std::byte> window, const ContentWatch& watch) {
+                                std::span<std::byte> window, const ContentWatch& watch, const MemberFn& members) {
   TARN_ASSERT(window.size() >= kIndexWindowBytesMin);
-  return Pass(name, size_bytes, read, sink, window, watch).run();
+  return Pass(name, size_bytes, read, sink, window, watch, members).run();
 }
 
 }  // namespace tarn::shard

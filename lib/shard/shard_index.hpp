@@ -38,7 +38,17 @@ struct Sample {
 struct ContentWatch {
   std::string extension;  ///< lower case; empty: none
   std::size_t bytes_max = 0;
+  bool skip_longer = false;  ///< a longer one has no content, instead of being an error
 };
+
+/// A member of a sample, while the pass is there.
+struct SampleMember {
+  std::string_view name;
+  std::string_view extension;  ///< as it is written
+  std::uint64_t data_offset = 0;
+  std::uint64_t data_bytes = 0;
+};
+using MemberFn = std::function<Result<void>(const SampleMember&)>;
 
 struct ShardCounts {
   std::uint64_t samples = 0;
@@ -59,12 +69,13 @@ inline constexpr std::uint64_t kUnknownShardBytes = UINT64_MAX;
 /// @param size_bytes  of the tar, or kUnknownShardBytes.
 /// @param window  memory to work in; at least kIndexWindowBytesMin.
 /// @param watch   the member whose content is wanted, if any.
+/// @param members  gets each member of a sample, before the sample; may be empty.
 /// @errors invalid or unsupported: a watched member that is too long; damage, with name, offset, and how many samples were sound; what `read`
 ///         and `sink` return. Nothing that a tar reader would skip over in silence is accepted: wrong
 ///         header checksums, truncation, and bytes after the end mark are errors.
 /// @cost   reads every byte once, in order; hashes them once.
 [[nodiscard]] Result<ShardCounts> index_shard(std::string_view name, std::uint64_t size_bytes, const ShardReadFn& read, const SampleFn& sink,
-                                              std::span<std::byte> window, const ContentWatch& watch = {});
+                                              std::span<std::byte> window, const ContentWatch& watch = {}, const MemberFn& members = {});
 
 inline constexpr std::size_t kIndexWindowBytesMin = 512 * 1024;
 

@@ -21,6 +21,11 @@ struct Texts {
                                   memory, spec_file;
 };
 
+struct ByProducts {
+  bool index = false, manifest = false;
+  std::string classes;
+};
+
 /// tarn://b/            the whole bucket        tarn://b/dir/ or tarn://b/in-*   a prefix
 /// tarn://b/in-%06d.tar a template               tarn://b/a.tar                   that object
 Result<void> add_input(DsortInput& input, const std::string& url) {
@@ -128,6 +133,7 @@ Result<std::optional<DsortRequest>> parse_dsort_request(const std::vector<std::s
   std::uint64_t seed = 0;
   bool decreasing = false;
   bool dry_run = false;
+  ByProducts by_products;
   CommandLine line(
       "dsort --input URL... --output URL (--shard-size SIZE | --shard-samples N) [OPTION...]",
       "Sorts or shuffles the samples of many shards or small objects into new tar shards, by all ranks together. Files of one sample\n"
@@ -151,6 +157,9 @@ Result<std::optional<DsortRequest>> parse_dsort_request(const std::vector<std::s
                                                                                "samples with the same key: ignore, warn, abort (default)")(
       "missing", po::value(&texts.missing)->value_name("POLICY"), "shards of a template that are not there: ignore, warn (default), abort")(
       "memory", po::value(&texts.memory)->value_name("SIZE"), "per rank, for data in flight (default 256MiB)")(
+      "index", po::bool_switch(&by_products.index), "an index for NVIDIA DALI beside each shard (.idx)")(
+      "manifest", po::bool_switch(&by_products.manifest), "a manifest.json beside the shards: names, sizes, checksums, specification")(
+      "classes", po::value(&by_products.classes)->value_name("EXT"), "count samples by the value of the member with this extension")(
       "dry-run", po::bool_switch(&dry_run), "plan and count, write nothing")("spec", po::value(&texts.spec_file)->value_name("FILE"),
                                                                              "a specification in AIStore's JSON form; options override it")(
       "json", po::bool_switch(&request.json), "the report as JSON")(
@@ -166,6 +175,9 @@ Result<std::optional<DsortRequest>> parse_dsort_request(const std::vector<std::s
   TARN_CHECK(apply_options(line, texts, request.spec));
   if (line.given("shard-samples")) request.spec.shard_samples = samples;
   if (line.given("seed")) request.spec.seed = seed;
+  request.spec.index = request.spec.index || by_products.index;
+  request.spec.manifest = request.spec.manifest || by_products.manifest;
+  if (line.given("classes")) request.spec.class_extension = by_products.classes.substr(by_products.classes.starts_with('.') ? 1 : 0);
   request.spec.decreasing = request.spec.decreasing || decreasing;
   request.spec.dry_run = request.spec.dry_run || dry_run;
   if (request.spec.output_template.empty() && texts.spec_file.empty())

@@ -15,6 +15,9 @@ namespace {
 DsortSpec large_shards() {
   DsortSpec spec = shuffle_spec();
   spec.shard_size_bytes = 400'000;
+  spec.index = true;
+  spec.manifest = true;
+  spec.class_extension = "cls";
   return spec;
 }
 
@@ -49,6 +52,7 @@ TEST_CASE("dsort: after a rank was lost the next one takes up the shards that we
   for (const char* const name : {"train-%04d.tar", "train-%04d.tar.zst"}) {
     DsortSpec spec = large_shards();
     spec.output_template = name;
+    spec.index = spec.output_template.ends_with(".tar");
     const Objects expected = undisturbed(spec);
     for (const int ranks : {1, 2, 3, 5}) {
       INFO(name << " on " << ranks << " ranks");
