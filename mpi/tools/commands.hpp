@@ -25,6 +25,8 @@ using Arguments = std::vector<std::string>;
 [[nodiscard]] Result<int> run_repair(const Arguments& arguments);
 [[nodiscard]] Result<int> run_status(const Arguments& arguments);
 [[nodiscard]] Result<int> run_check(const Arguments& arguments);
+[[nodiscard]] Result<int> run_shards(const Arguments& arguments);
+[[nodiscard]] Result<int> run_index(const Arguments& arguments);
 [[nodiscard]] Result<int> run_doctor(const Arguments& arguments);
 
 }  // namespace tarn::tools

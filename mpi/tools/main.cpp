@@ -32,6 +32,8 @@ constexpr Command kCommands[] = {
     {"repair", "give mirrored objects back the copies that were lost", run_repair},
     {"status", "ranks, disks, fill and health of a running store", run_status},
     {"check", "verify a disk's directory, rebuild its index", run_check},
+    {"shards", "look shards in files through before training", run_shards},
+    {"index", "write indices for NVIDIA DALI beside shards in files", run_index},
     {"doctor", "can this machine run Tarn, and what to do if not", run_doctor},
 };
 
