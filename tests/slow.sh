@@ -46,6 +46,10 @@ cmake --preset release -B "$build_dir/release" >"$build_dir/release.log" 2>&1 ||
 cmake --build "$build_dir/release" --parallel "$(nproc)" --target scale_bench >"$build_dir/release.log" 2>&1 || { tail -n 60 "$build_dir/release.log" >&2; exit 1; }
 "$build_dir/release/tests/bench/scale_bench" --dir "${TMPDIR:-/tmp}" --check
 
+echo "== a dsort of 4 GiB in 64 MiB of memory"
+cmake --build "$build_dir/release" --parallel "$(nproc)" --target dsort_data dsort_bench >"$build_dir/release.log" 2>&1 || { tail -n 60 "$build_dir/release.log" >&2; exit 1; }
+tests/soak/dsort_memory.sh "$build_dir/release"
+
 echo "== a volume, each byte of it damaged in turn"
 TARN_FUZZ_FULL=1 TARN_LOG=off "$build_dir/dev/tests/fuzz/fuzz_volume"
 
