@@ -43,8 +43,18 @@ Result<void> check_same_spec(Collectives& collectives, const DsortSpec& spec) {
   return fail(ErrorCode::invalid, "dsort: the ranks were given different specifications; every rank must pass the same one");
 }
 
-Result<void> run_steps(DsortJob& job) {
+/// A dry run has read the input once; its output would be fetched, written and read back.
+double estimate(const DsortReport& report, std::uint64_t input_bytes) {
+  constexpr double kPasses = 3;
+  if (input_bytes == 0) return report.seconds;
+  return report.seconds * (1 + kPasses * static_cast<double>(report.output_bytes) / static_cast<double>(input_bytes));
+}
+
+Result<void> run_steps(DsortJob& job, std::uint64_t& input_bytes) {
   TARN_TRY(auto inputs, list_inputs(job));
+  std::array<std::uint64_t, 1> bytes{inputs.bytes};
+  TARN_CHECK(job.collectives().all_reduce_sum(bytes));
+  input_bytes = bytes[0];
   TARN_TRY(auto table, index_inputs(job, inputs));
   TARN_TRY(const auto plan, plan_shards(job, std::move(table), inputs.sources));
   if (job.report.samples == 0) job.report.warnings.emplace_back("the input has no samples: nothing was written");
@@ -61,6 +71,7 @@ Result<void> run_job(DsortContext& context, const DsortSpec& spec, const DsortPr
   if (context.settled && !context.settled())  // the same on all ranks; objects elsewhere than at home would be left out
     return fail(ErrorCode::busy, "dsort: the disks of this store have changed and not every object is in its place; run rebalance first");
   TARN_TRY(auto output, shard::NameTemplate::parse(spec.output_template));
+  TARN_TRY(auto selection, plan::Selection::make(spec));
   DsortJob job{context,
                spec,
                progress,
@@ -68,6 +79,7 @@ Result<void> run_job(DsortContext& context, const DsortSpec& spec, const DsortPr
                spec.output_bucket.empty() ? spec.input.bucket : spec.output_bucket,
                std::move(output),
                *shard::archive_kind(spec.output_template),  // check_dsort_spec has seen it
+               std::move(selection),
                placement::Placement(*context.map),
                choose_threads(context),
                made_bucket,
@@ -76,11 +88,13 @@ Result<void> run_job(DsortContext& context, const DsortSpec& spec, const DsortPr
   // From the first look at the own index to the last read by any rank, which the sum of the times below waits for: the places
   // in volumes that are passed on stay readable.
   const auto pins = context.store != nullptr ? context.store->pin_volumes() : std::vector<volume::VolumePin>();
-  TARN_CHECK(run_steps(job));
+  std::uint64_t input_bytes = 0;
+  TARN_CHECK(run_steps(job, input_bytes));
   std::array<std::uint64_t, 1> elapsed_us{
       static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - start).count())};
   TARN_CHECK(context.collectives.all_reduce_max(elapsed_us));
   job.report.seconds = static_cast<double>(elapsed_us[0]) / 1e6;
+  if (spec.dry_run) job.report.estimated_seconds = estimate(job.report, input_bytes);
   report = std::move(job.report);
   return {};
 }

@@ -15,6 +15,10 @@ namespace {
 
 constexpr std::size_t kSamplesPerFetch = 256;
 
+std::string sorted_by(const DsortSpec& spec) {
+  return shard::split_member_name("x." + spec.content_extension)->extension;
+}
+
 /// A member whose bytes are on their way into a buffer.
 struct Wanted {
   std::size_t sample = 0;
@@ -58,9 +62,12 @@ Result<void> read_some(const DsortJob& job, const std::string& extension, const 
 
 }  // namespace
 
-shard::ContentWatch content_watch(const DsortSpec& spec) {
-  if (spec.order != DsortOrder::content) return {};
-  return {shard::split_member_name("x." + spec.content_extension)->extension, plan::kContentBytesMax};
+shard::IndexOptions input_options(const DsortJob& job) {
+  shard::IndexOptions options;
+  if (job.spec.order == DsortOrder::content) options.watch = {sorted_by(job.spec), plan::kContentBytesMax};
+  if (job.selection.selects_members())
+    options.keeps = [&selection = job.selection](const std::string& extension) { return selection.keeps_member(extension); };
+  return options;
 }
 
 shard::ContentWatch class_watch(const DsortSpec& spec) {
@@ -79,8 +86,8 @@ Result<std::optional<std::string>> ContentKeys::make(std::string_view sample, st
 
 Result<std::vector<std::optional<std::string>>> read_contents(const DsortJob& job, const std::vector<std::vector<plan::LooseMember>>& samples) {
   std::vector<std::optional<std::string>> contents(samples.size());
-  const std::string extension = content_watch(job.spec).extension;
   if (job.spec.order != DsortOrder::content) return contents;
+  const std::string extension = sorted_by(job.spec);
   for (std::size_t first = 0; first < samples.size(); first += kSamplesPerFetch)
     TARN_CHECK(read_some(job, extension, samples, first, std::min(first + kSamplesPerFetch, samples.size()), contents));
   return contents;

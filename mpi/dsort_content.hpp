@@ -16,8 +16,8 @@
 
 namespace tarn::mpi {
 
-/// Of the order content; nothing is watched with the others.
-[[nodiscard]] shard::ContentWatch content_watch(const DsortSpec& spec);
+/// How input shards are read: the member that the order content sorts by, and which members are kept.
+[[nodiscard]] shard::IndexOptions input_options(const DsortJob& job);
 
 /// Of what the samples of the output are counted by, if anything.
 [[nodiscard]] shard::ContentWatch class_watch(const DsortSpec& spec);

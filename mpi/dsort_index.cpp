@@ -22,14 +22,20 @@ namespace {
 /// What this rank leaves out, or has to say of it.
 struct Counts {
   std::uint64_t skipped_members = 0;
+  std::uint64_t dropped_members = 0;
+  std::uint64_t dropped_samples = 0;
   std::uint64_t missing_content = 0;
 };
 
 /// Reads one shard, sequentially and whole, so that the reader verifies the object's checksum.
 Result<shard::ShardCounts> index_source(const DsortJob& job, const DsortSource& source, std::uint64_t number, std::span<std::byte> window,
-                                        ContentKeys& contents, base::Encoder& records, PhaseControl& control) {
+                                        ContentKeys& contents, std::uint64_t& dropped_samples, base::Encoder& records, PhaseControl& control) {
   const std::string where = "shard '" + source.name + "'";
   const shard::SampleFn take = [&](const shard::Sample& sample) -> Result<void> {
+    if (!job.selection.keeps_sample(sample.key)) {
+      ++dropped_samples;
+      return {};
+    }
     TARN_TRY(const auto content, contents.make(sample.key, where, sample.content));
     if (content) plan::append_shard_record(records, sample, number, *content);
     return {};
@@ -44,7 +50,7 @@ Result<shard::ShardCounts> index_source(const DsortJob& job, const DsortSource& 
     if (got) control.add(*got);
     return got;
   };
-  return shard::index_shard(source.name, source.size_bytes, read, take, window, content_watch(job.spec));
+  return shard::index_shard(source.name, source.size_bytes, read, take, window, input_options(job));
 }
 
 Result<void> index_sources(DsortJob& job, const DsortInputs& inputs, plan::RecordTable& table, Counts& sums) {
@@ -57,9 +63,12 @@ Result<void> index_sources(DsortJob& job, const DsortInputs& inputs, plan::Recor
     base::Encoder records;
     const std::size_t number = inputs.mine[i];
     ContentKeys contents(job.spec);
-    TARN_TRY(const auto counts, index_source(job, inputs.sources[number], number, windows[worker], contents, records, control));
+    std::uint64_t dropped_samples = 0;
+    TARN_TRY(const auto counts, index_source(job, inputs.sources[number], number, windows[worker], contents, dropped_samples, records, control));
     const std::lock_guard lock(mutex);
     sums.skipped_members += counts.skipped_members;
+    sums.dropped_members += counts.dropped_members;
+    sums.dropped_samples += dropped_samples;
     sums.missing_content += contents.missing();
     return table.append(std::move(records).take());
   };
@@ -88,6 +97,8 @@ Result<void> group_loose(const DsortJob& job, const std::vector<std::vector<std:
     if (*step == shard::SampleGrouping::Step::begins) samples.emplace_back();
     samples.back().push_back(std::move(member));
   }
+  const auto unwanted = [&](const auto& sample) { return !job.selection.keeps_sample(shard::split_member_name(sample[0].name)->key); };
+  sums.dropped_samples += std::erase_if(samples, unwanted);
   TARN_TRY(const auto contents, read_contents(job, samples));
   ContentKeys keys(job.spec);
   base::Encoder records;
@@ -124,14 +135,18 @@ Result<void> index_loose(DsortJob& job, LooseObjects loose, plan::RecordTable& t
 
 Result<plan::RecordTable> index_inputs(DsortJob& job, DsortInputs& inputs) {
   plan::RecordTable table{plan::SampleOrder(job.spec)};
-  Counts sums{inputs.skipped, 0};
+  Counts sums;
+  sums.skipped_members = inputs.skipped;
+  sums.dropped_members = inputs.dropped;
   TARN_CHECK(index_sources(job, inputs, table, sums));
   TARN_CHECK(share_unpacked(job, inputs));
   TARN_CHECK(index_loose(job, std::move(inputs.loose), table, sums));
-  std::array<std::uint64_t, 2> all{sums.skipped_members, sums.missing_content};
+  std::array<std::uint64_t, 4> all{sums.skipped_members, sums.missing_content, sums.dropped_members, sums.dropped_samples};
   TARN_CHECK(job.collectives().all_reduce_sum(all));
   job.report.skipped_members = all[0];
   job.report.missing_content = all[1];
+  job.report.dropped_members = all[2];
+  job.report.dropped_samples = all[3];
   return table;
 }
 

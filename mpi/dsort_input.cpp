@@ -44,7 +44,7 @@ class OwnInputs {
   std::vector<DsortSource> shards;
   LooseObjects loose;
   std::vector<std::string> named;  ///< DsortInputs::named
-  std::uint64_t skipped = 0, bytes = 0, objects = 0, tar_bytes = 0;
+  std::uint64_t skipped = 0, dropped = 0, bytes = 0, objects = 0, tar_bytes = 0;
   std::vector<std::uint64_t> pattern_indices;  ///< that are there
 
  private:
@@ -104,8 +104,9 @@ class OwnInputs {
       shards.push_back({object.info.key, job_.rank(), object.disk, object.info.size_bytes, object.extents, *kind});
       return;
     }
-    if (!shard::split_member_name(object.info.key)) {
-      ++skipped;
+    const auto parts = shard::split_member_name(object.info.key);
+    if (!parts || !job_.selection.keeps_member(parts->extension)) {
+      ++(parts ? dropped : skipped);
       return;
     }
     plan::LooseMember member{object.info.key, object.info.size_bytes, object.info.checksum, job_.rank(), object.disk, {}};
@@ -236,6 +237,7 @@ Result<DsortInputs> list_inputs(DsortJob& job) {
   TARN_CHECK(gather_sources(job, own.shards, inputs));
   inputs.loose = std::move(own.loose);
   inputs.skipped = own.skipped;
+  inputs.dropped = own.dropped;
   inputs.bytes = own.bytes;
   inputs.named = std::move(own.named);
   return inputs;

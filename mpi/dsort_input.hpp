@@ -26,6 +26,7 @@ struct DsortInputs {
   std::vector<std::size_t> mine;     ///< indices of this rank's own
   LooseObjects loose;                ///< this rank's own
   std::uint64_t skipped = 0;         ///< loose objects of this rank that no sample takes
+  std::uint64_t dropped = 0;         ///< loose objects of this rank that are not to be kept
   std::uint64_t bytes = 0;           ///< of this rank's objects
   /// Objects of this rank with names of the output that an earlier job may have given them before it was killed.
   std::vector<std::string> named;

@@ -13,6 +13,7 @@
 #include "mpi/dsort.hpp"
 #include "object/local_store.hpp"
 #include "placement/placement.hpp"
+#include "plan/selection.hpp"
 #include "shard/archive_kind.hpp"
 #include "shard/name_template.hpp"
 
@@ -26,6 +27,7 @@ struct DsortJob {
   const std::string output_bucket;
   const shard::NameTemplate output;
   const shard::ArchiveKind output_kind;
+  const plan::Selection selection;
   const placement::Placement placement;
   const unsigned threads;  ///< of this rank
   bool& made_bucket;       ///< on rank 0: the output bucket was not there before

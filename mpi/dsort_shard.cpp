@@ -306,8 +306,8 @@ Result<void> ShardAssembler::verify(const PlannedShard& shard, const std::string
     auto added = index.add_member(member.name, member.extension, member.data_offset, member.data_bytes);
     return added ? added : fail(added.error().code, "dsort: shard '" + name + "': " + added.error().message);
   };
-  TARN_CHECK(shard::index_shard(name, shard.tar_bytes + shard::kTrailerBytes, read, compare, window_, classes,
-                                job_.spec.index ? add_to_index : shard::MemberFn{}));
+  TARN_CHECK(shard::index_shard(name, shard.tar_bytes + shard::kTrailerBytes, read, compare, window_,
+                                {classes, job_.spec.index ? add_to_index : shard::MemberFn{}}));
   std::byte more{};
   TARN_TRY(const std::size_t behind, tar->read({&more, 1}));
   if (behind != 0) return wrong("it goes on behind its end");

@@ -75,7 +75,7 @@ Result<shard::ShardCounts> unpack_and_index(const DsortJob& job, const DsortSour
     if (staged) TARN_CHECK(staged->write(target.first(got)));
     return got;
   };
-  TARN_TRY(auto counts, shard::index_shard(source.name, shard::kUnknownShardBytes, read, take, window, content_watch(job.spec)));
+  TARN_TRY(auto counts, shard::index_shard(source.name, shard::kUnknownShardBytes, read, take, window, input_options(job)));
   if (staged) TARN_CHECK(staged->commit());
   counts.skipped_members += stream->left_out();
   return counts;

@@ -12,7 +12,7 @@ declare -A packages=(
     libboost1.81-dev libboost-json1.81-dev libboost-url1.81-dev libboost-system1.81-dev libboost-program-options1.81-dev
     liblmdb-dev libxxhash-dev libarchive-dev zlib1g-dev libpugixml-dev libssl-dev libexpected-dev
     libspdlog-dev prometheus-cpp-dev"
-  [test]="catch2 git curl python3 tar attr jq xz-utils zstd lz4 xxhash libarchive-tools hdf5-tools clang-format-14 shellcheck
+  [test]="catch2 git curl python3 python3-pip python3-numpy python3-yaml tar attr jq xz-utils zstd lz4 xxhash libarchive-tools hdf5-tools clang-format-14 shellcheck
     slurmctld slurmd slurm-client slurm-wlm-basic-plugins munge libpmix-dev iproute2 procps"
   [demo]="curl jq"
   [bench]="libbenchmark-dev wrk nginx-light"

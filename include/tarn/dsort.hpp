@@ -57,6 +57,9 @@ struct DsortSpec {
   std::string content_extension;  ///< "cls", "meta.txt"; the member holds at most 4 KiB
   ContentType content_type = ContentType::text;
   MissingContent missing_content = MissingContent::abort;
+  std::vector<std::string> keep_extensions;  ///< only these members go to the output; or
+  std::vector<std::string> drop_extensions;  ///< all but these; at most one of the two is given
+  std::string key_pattern;                   ///< only samples whose key this matches: POSIX extended, as `grep -E` has it
   std::uint64_t seed = 0;
   DuplicatePolicy duplicates = DuplicatePolicy::abort;
   MissingPolicy missing = MissingPolicy::warn;
@@ -73,6 +76,8 @@ struct DsortReport {
   std::uint64_t samples = 0;
   std::uint64_t members = 0;
   std::uint64_t skipped_members = 0;    ///< links, directories, hidden or meta names (WebDataset rule)
+  std::uint64_t dropped_members = 0;    ///< that are not to be kept, of whatever sample
+  std::uint64_t dropped_samples = 0;    ///< whose key the pattern does not match
   std::uint64_t duplicate_samples = 0;  ///< left out of the output
   std::uint64_t missing_content = 0;    ///< samples without the member that is sorted by; with drop they are left out
   std::uint64_t shards = 0;
@@ -80,6 +85,7 @@ struct DsortReport {
   std::uint64_t output_bytes = 0;
   std::map<std::string, std::uint64_t> classes;  ///< samples by the value of DsortSpec::class_extension
   double seconds = 0;
+  double estimated_seconds = 0;  ///< of a dry run: what the whole dsort would take, from how long it took to read the input
   std::vector<std::string> warnings;
 };
 

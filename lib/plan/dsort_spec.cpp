@@ -12,6 +12,7 @@
 #include "base/error.hpp"
 #include "base/text.hpp"
 #include "plan/manifest.hpp"
+#include "plan/selection.hpp"
 #include "shard/archive_kind.hpp"
 #include "shard/name_template.hpp"
 
@@ -124,6 +125,11 @@ Result<std::string> to_bucket(std::string_view field, const Json& value) {
   return *name;
 }
 
+/// Of a member: "cls" for ".cls".
+std::string without_dot(std::string extension) {
+  return extension.starts_with('.') ? extension.substr(1) : extension;
+}
+
 /// ".tar.gz", or without the first dot; nothing.
 Result<std::string> to_extension(std::string_view field, const Json& value) {
   TARN_TRY(const std::string given, to_text(field, value));
@@ -131,6 +137,17 @@ Result<std::string> to_extension(std::string_view field, const Json& value) {
   const std::string text = (given.starts_with('.') ? "" : ".") + given;
   if (!shard::is_archive_extension(text)) return bad(field, "cannot be '" + text + "'; it is one of " + std::string(kExtensions));
   return text;
+}
+
+/// ["jpg", ".cls"]
+Result<std::vector<std::string>> to_extensions(std::string_view field, const Json& value) {
+  if (!value.is_array()) return bad(field, "must be a list of extensions");
+  std::vector<std::string> extensions;
+  for (const Json& item : value.get_array()) {
+    TARN_TRY(auto text, to_text(field, item));
+    extensions.push_back(without_dot(std::move(text)));
+  }
+  return extensions;
 }
 
 Result<void> read_input_format(const Json& value, DsortInput& input) {
@@ -167,7 +184,7 @@ Result<void> read_algorithm(const Json& value, DsortSpec& spec) {
       TARN_TRY(spec.seed, to_count("algorithm.seed", field));
     } else if (name == "extension") {
       TARN_TRY(spec.content_extension, to_text("algorithm.extension", field));
-      if (spec.content_extension.starts_with('.')) spec.content_extension.erase(0, 1);
+      spec.content_extension = without_dot(std::move(spec.content_extension));
     } else if (name == "content_key_type") {
       if (field == "") continue;
       TARN_TRY(spec.content_type, to_choice("algorithm.content_key_type", field, kContentTypes));
@@ -207,13 +224,19 @@ Result<void> read_field(std::string_view name, const Json& value, DsortSpec& spe
     TARN_TRY(spec.memory_budget_bytes, to_memory(name, value));
   } else if (name == "dry_run") {
     TARN_TRY(spec.dry_run, to_flag(name, value));
+  } else if (name == "keep_extensions") {
+    TARN_TRY(spec.keep_extensions, to_extensions(name, value));
+  } else if (name == "drop_extensions") {
+    TARN_TRY(spec.drop_extensions, to_extensions(name, value));
+  } else if (name == "key_pattern") {
+    TARN_TRY(spec.key_pattern, to_text(name, value));
   } else if (name == "index") {
     TARN_TRY(spec.index, to_flag(name, value));
   } else if (name == "manifest") {
     TARN_TRY(spec.manifest, to_flag(name, value));
   } else if (name == "class_extension") {
     TARN_TRY(spec.class_extension, to_text(name, value));
-    if (spec.class_extension.starts_with('.')) spec.class_extension.erase(0, 1);
+    spec.class_extension = without_dot(std::move(spec.class_extension));
   } else if (name == "duplicated_records") {
     TARN_TRY(spec.duplicates, to_choice(name, value, kDuplicatePolicies));
   } else if (name == "missing_shards") {
@@ -246,6 +269,7 @@ Result<void> check_dsort_spec(const DsortSpec& spec) {
   if (spec.index && *shard::archive_kind(spec.output_template) != shard::ArchiveKind::tar)
     return bad("index:", "offsets in a packed shard are of no use; write .tar, or leave the index out");
   if (auto key = base::check_key(manifest_name(output->prefix())); spec.manifest && !key) return bad("manifest:", key.error().message);
+  if (const auto selection = Selection::make(spec); !selection) return fail(selection.error());
   if (spec.decreasing && spec.order != DsortOrder::key && spec.order != DsortOrder::content)
     return bad("decreasing", "goes with the orders by key and by content only");
   if (spec.order == DsortOrder::content && spec.content_extension.empty())
@@ -294,6 +318,10 @@ Json dsort_spec_to_json(const DsortSpec& spec) {
   json["duplicated_records"] = name_of(kDuplicatePolicies, spec.duplicates);
   json["missing_shards"] = name_of(kMissingPolicies, spec.missing);
   json["max_mem_usage"] = spec.memory_budget_bytes;
+  const auto list = [](const std::vector<std::string>& texts) { return boost::json::array(texts.begin(), texts.end()); };
+  if (!spec.keep_extensions.empty()) json["keep_extensions"] = list(spec.keep_extensions);
+  if (!spec.drop_extensions.empty()) json["drop_extensions"] = list(spec.drop_extensions);
+  if (!spec.key_pattern.empty()) json["key_pattern"] = spec.key_pattern;
   if (spec.index) json["index"] = true;
   if (spec.manifest) json["manifest"] = true;
   if (!spec.class_extension.empty()) json["class_extension"] = spec.class_extension;
@@ -308,6 +336,8 @@ Json dsort_report_to_json(const DsortReport& report) {
                     {"samples", report.samples},
                     {"members", report.members},
                     {"skipped_members", report.skipped_members},
+                    {"dropped_members", report.dropped_members},
+                    {"dropped_samples", report.dropped_samples},
                     {"duplicate_samples", report.duplicate_samples},
                     {"missing_content", report.missing_content},
                     {"resumed_shards", report.resumed_shards},
@@ -315,6 +345,7 @@ Json dsort_report_to_json(const DsortReport& report) {
                     {"output_bytes", report.output_bytes},
                     {"classes", std::move(classes)},
                     {"seconds", report.seconds},
+                    {"estimated_seconds", report.estimated_seconds},
                     {"warnings", boost::json::array(report.warnings.begin(), report.warnings.end())}};
 }
 

@@ -2,7 +2,8 @@
 // Level 4 (plan). Pure.
 //
 // JSON names are AIStore's (POST /v1/sort); docs/DSORT.md lists them, and what is ours beside them:
-// input_format.prefix, output_shard_samples, algorithm.missing_content, index, manifest and class_extension.
+// input_format.prefix, output_shard_samples, algorithm.missing_content,
+// keep_extensions, drop_extensions, key_pattern, index, manifest and class_extension.
 #pragma once
 
 #include <cstdint>

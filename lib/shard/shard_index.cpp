@@ -21,8 +21,8 @@ namespace {
 class Pass {
  public:
   Pass(std::string_view name, std::uint64_t size_bytes, const ShardReadFn& read, const SampleFn& sink, std::span<std::byte> window,
-       const ContentWatch& watch, const MemberFn& members)
-      : name_(name), size_(size_bytes), read_(read), sink_(sink), window_(window), watch_(watch), members_(members) {}
+       const IndexOptions& options)
+      : name_(name), size_(size_bytes), read_(read), sink_(sink), window_(window), options_(options) {}
 
   Result<ShardCounts> run() {
     if (size_ == kUnknownShardBytes) TARN_CHECK(fill());
@@ -49,6 +49,13 @@ class Pass {
     position_ += entry.skip_bytes;
     const std::uint64_t end = position_ + entry.entry_bytes();
     if (end > size_) return truncated(position_);
+    if (options_.keeps && entry.regular) {
+      const auto parts = split_member_name(entry.name);
+      if (parts && !options_.keeps(parts->extension)) {
+        ++counts_.dropped_members;
+        return advance(end);
+      }
+    }
     auto step = grouping_.add(entry.name, entry.regular);
     if (!step) return damaged(fail(step.error().code, at(position_) + step.error().message));
     if (*step == SampleGrouping::Step::ignored) {
@@ -66,21 +73,21 @@ class Pass {
       extent_begin_ = hashed_to_ = position_;
     }
     extent_end_ = end;
-    if (members_) {
+    if (options_.members) {
       const std::string_view name = entry.name;
-      TARN_CHECK(members_({name, name.substr(grouping_.key().size() + 1), position_ + entry.header_bytes, entry.data_bytes}));
+      TARN_CHECK(options_.members({name, name.substr(grouping_.key().size() + 1), position_ + entry.header_bytes, entry.data_bytes}));
     }
-    if (!watch_.extension.empty()) TARN_CHECK(watch(entry));
+    if (!options_.watch.extension.empty()) TARN_CHECK(watch(entry));
     return advance(end);
   }
 
   /// Keeps the content of a member that is watched.
   Result<void> watch(const TarEntry& entry) {
-    if (split_member_name(entry.name)->extension != watch_.extension) return {};
-    if (entry.data_bytes > watch_.bytes_max && watch_.skip_longer) return {};
-    if (entry.data_bytes > watch_.bytes_max || entry.header_bytes + entry.data_bytes > window_.size())
+    if (split_member_name(entry.name)->extension != options_.watch.extension) return {};
+    if (entry.data_bytes > options_.watch.bytes_max && options_.watch.skip_longer) return {};
+    if (entry.data_bytes > options_.watch.bytes_max || entry.header_bytes + entry.data_bytes > window_.size())
       return damaged(fail(ErrorCode::invalid, at(position_) + "member '" + entry.name.substr(0, 300) + "' of " + std::to_string(entry.data_bytes) +
-                                                  " bytes is too long to sort by; the limit is " + std::to_string(watch_.bytes_max)));
+                                                  " bytes is too long to sort by; the limit is " + std::to_string(options_.watch.bytes_max)));
     const std::uint64_t begin = position_ + entry.header_bytes, end = begin + entry.data_bytes;
     while (end > window_end_) {
       if (window_end_ == size_) return truncated(size_);
@@ -184,8 +191,7 @@ class Pass {
   const ShardReadFn& read_;
   const SampleFn& sink_;
   const std::span<std::byte> window_;
-  const ContentWatch& watch_;
-  const MemberFn& members_;
+  const IndexOptions& options_;
   std::uint64_t window_begin_ = 0, window_end_ = 0, position_ = 0;
 
   SampleGrouping grouping_;
@@ -200,9 +206,9 @@ class Pass {
 }  // namespace
 
 Result<ShardCounts> index_shard(std::string_view name, std::uint64_t size_bytes, const ShardReadFn& read, const SampleFn& sink,
-                                std::span<std::byte> window, const ContentWatch& watch, const MemberFn& members) {
+                                std::span<std::byte> window, const IndexOptions& options) {
   TARN_ASSERT(window.size() >= kIndexWindowBytesMin);
-  return Pass(name, size_bytes, read, sink, window, watch, members).run();
+  return Pass(name, size_bytes, read, sink, window, options).run();
 }
 
 }  // namespace tarn::shard

@@ -50,10 +50,18 @@ struct SampleMember {
 };
 using MemberFn = std::function<Result<void>(const SampleMember&)>;
 
+/// What a pass does beside finding samples. All may be empty.
+struct IndexOptions {
+  ContentWatch watch;                                         ///< the member whose content is wanted
+  MemberFn members;                                           ///< gets each member of a sample, before the sample
+  std::function<bool(const std::string& extension)> keeps{};  ///< lower case; a member that it turns down is passed over like an ignored one
+};
+
 struct ShardCounts {
   std::uint64_t samples = 0;
   std::uint64_t members = 0;          ///< of samples
   std::uint64_t skipped_members = 0;  ///< directories, links, meta and hidden names, names without a dot
+  std::uint64_t dropped_members = 0;  ///< that IndexOptions::keeps turned down
 };
 
 /// Reads bytes of the archive: called for 0, then always for where the last call ended, up to the end.
@@ -68,14 +76,12 @@ inline constexpr std::uint64_t kUnknownShardBytes = UINT64_MAX;
 /// @param name    of the archive, for messages.
 /// @param size_bytes  of the tar, or kUnknownShardBytes.
 /// @param window  memory to work in; at least kIndexWindowBytesMin.
-/// @param watch   the member whose content is wanted, if any.
-/// @param members  gets each member of a sample, before the sample; may be empty.
 /// @errors invalid or unsupported: a watched member that is too long; damage, with name, offset, and how many samples were sound; what `read`
 ///         and `sink` return. Nothing that a tar reader would skip over in silence is accepted: wrong
 ///         header checksums, truncation, and bytes after the end mark are errors.
 /// @cost   reads every byte once, in order; hashes them once.
 [[nodiscard]] Result<ShardCounts> index_shard(std::string_view name, std::uint64_t size_bytes, const ShardReadFn& read, const SampleFn& sink,
-                                              std::span<std::byte> window, const ContentWatch& watch = {}, const MemberFn& members = {});
+                                              std::span<std::byte> window, const IndexOptions& options = {});
 
 inline constexpr std::size_t kIndexWindowBytesMin = 512 * 1024;
 

@@ -32,7 +32,7 @@ Result<void> read_pax_records(std::string_view records, std::uint64_t offset, Ex
     if (reader.keyword().starts_with("GNU.sparse."))
       return damage(ErrorCode::unsupported, offset, "a sparse file; unpack the archive and pack it again without --sparse");
     if (reader.keyword() == "path") {
-      extensions.name = std::string(value);
+      extensions.name = std::string(value.substr(0, value.find_last_not_of('/') + 1));  // as Python's tarfile, and so WebDataset, reads it
       extensions.name_is_pax = true;
     } else if (reader.keyword() == "size") {
       std::uint64_t size = 0;

@@ -17,18 +17,24 @@ namespace tarn::tools {
 
 namespace {
 
-void print_report(const base::Json& report, bool json) {
-  if (json) {
+void print_report(const base::Json& report, const DsortRequest& request) {
+  if (request.json) {
     std::cout << base::pretty_json(report);
     return;
   }
   const auto number = [&](const char* name) { return base::json_u64(report, name).value_or(0); };
-  const base::Json* seconds = report.is_object() ? report.get_object().if_contains("seconds") : nullptr;
-  boost::json::error_code ignored;
-  const double elapsed = seconds == nullptr ? 0 : seconds->to_number<double>(ignored);
-  std::cout << "dsort: " << number("samples") << " samples of " << number("input_objects") << " objects into " << number("shards") << " shards, "
-            << base::format_size(number("output_bytes")) << " in " << format_duration(elapsed) << " (" << format_rate(number("output_bytes"), elapsed)
-            << ")\n";
+  const auto seconds = [&](const char* name) {
+    const base::Json* value = report.is_object() ? report.get_object().if_contains(name) : nullptr;
+    boost::json::error_code ignored;
+    return value == nullptr ? 0 : value->to_number<double>(ignored);
+  };
+  const double elapsed = seconds("seconds");
+  std::cout << (request.spec.dry_run ? "dsort plan: " : "dsort: ") << number("samples") << " samples of " << number("input_objects")
+            << " objects into " << number("shards") << " shards, " << base::format_size(number("output_bytes"));
+  if (request.spec.dry_run)
+    std::cout << "; nothing was written, all of it would take about " << format_duration(seconds("estimated_seconds")) << "\n";
+  else
+    std::cout << " in " << format_duration(elapsed) << " (" << format_rate(number("output_bytes"), elapsed) << ")\n";
   if (const auto resumed = number("resumed_shards"); resumed != 0)
     std::cout << "dsort: " << resumed << " of the shards had been finished by an earlier run and were not made again\n";
   if (const auto* fields = report.if_object(); fields != nullptr && fields->contains("warnings") && fields->at("warnings").is_array())
@@ -40,7 +46,7 @@ Result<int> sort_remotely(const DsortRequest& request) {
   TARN_TRY(const auto client, connect(request.endpoint_file));
   TARN_TRY(const std::string id, client->start_sort(plan::dsort_spec_to_json(request.spec)));
   TARN_TRY(const base::Json report, wait_for_job(*client, "dsort", id));
-  print_report(report, request.json);
+  print_report(report, request);
   return 0;
 }
 
@@ -51,11 +57,11 @@ Result<int> sort_in_job(const DsortRequest& request) {
     std::optional<Progress> progress;
     if (crew.first) progress.emplace("dsort", 0, Progress::Unit::steps);
     auto report = store.dsort(request.spec, [&](const DsortProgress& now) {
-      if (progress) progress->set("dsort " + std::string(now.phase), now.done, now.total);
+      if (progress) progress->set("dsort " + std::string(now.phase), now.done, now.total, Progress::unit_of_phase(now.phase));
     });
     progress.reset();
     if (!report) return fail(std::move(report).error());
-    if (crew.first) print_report(plan::dsort_report_to_json(*report), request.json);
+    if (crew.first) print_report(plan::dsort_report_to_json(*report), request);
     return 0;
   });
 }

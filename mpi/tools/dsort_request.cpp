@@ -1,6 +1,8 @@
 #include "mpi/tools/dsort_request.hpp"
 
+#include <algorithm>
 #include <initializer_list>
+#include <string_view>
 #include <utility>
 
 #include "base/error.hpp"
@@ -17,8 +19,8 @@ namespace {
 
 struct Texts {
   std::vector<std::string> inputs;
-  std::string output, shard_size, order = "key", content, content_type = "string", missing_content = "abort", duplicates = "abort", missing = "warn",
-                                  memory, spec_file;
+  std::string output, shard_size, order = "key", content, content_type = "string", missing_content = "abort", keep, drop, match, duplicates = "abort",
+                                  missing = "warn", memory, spec_file;
 };
 
 struct ByProducts {
@@ -45,6 +47,18 @@ Result<void> add_input(DsortInput& input, const std::string& url) {
   if (parsed.capacity() != 1U || name.key.find('{') != std::string::npos) return once(input.pattern, name.key, "template");
   input.names.push_back(name.key);
   return {};
+}
+
+/// "jpg,.cls"
+std::vector<std::string> split_list(std::string_view text) {
+  std::vector<std::string> items;
+  for (std::size_t at = 0; at <= text.size();) {
+    const std::size_t comma = std::min(text.find(',', at), text.size());
+    const auto item = text.substr(at, comma - at);
+    items.emplace_back(item.substr(item.starts_with('.') ? 1 : 0));
+    at = comma + 1;
+  }
+  return items;
 }
 
 /// One of the words of an option.
@@ -112,6 +126,9 @@ Result<void> apply_options(const CommandLine& line, const Texts& texts, DsortSpe
             "missing-content", texts.missing_content,
             {{"abort", MissingContent::abort}, {"first", MissingContent::first}, {"last", MissingContent::last}, {"drop", MissingContent::drop}}));
   }
+  if (line.given("keep")) spec.keep_extensions = split_list(texts.keep);
+  if (line.given("drop")) spec.drop_extensions = split_list(texts.drop);
+  if (line.given("match")) spec.key_pattern = texts.match;
   if (line.given("duplicates")) {
     TARN_TRY(spec.duplicates, parse_policy<DuplicatePolicy>("duplicates", texts.duplicates));
   }
@@ -157,6 +174,9 @@ Result<std::optional<DsortRequest>> parse_dsort_request(const std::vector<std::s
                                                                                "samples with the same key: ignore, warn, abort (default)")(
       "missing", po::value(&texts.missing)->value_name("POLICY"), "shards of a template that are not there: ignore, warn (default), abort")(
       "memory", po::value(&texts.memory)->value_name("SIZE"), "per rank, for data in flight (default 256MiB)")(
+      "keep", po::value(&texts.keep)->value_name("EXT,EXT..."), "only members with these extensions go to the output")(
+      "drop", po::value(&texts.drop)->value_name("EXT,EXT..."), "all members but these")("match", po::value(&texts.match)->value_name("REGEX"),
+                                                                                         "only samples whose key this matches (as grep -E)")(
       "index", po::bool_switch(&by_products.index), "an index for NVIDIA DALI beside each shard (.idx)")(
       "manifest", po::bool_switch(&by_products.manifest), "a manifest.json beside the shards: names, sizes, checksums, specification")(
       "classes", po::value(&by_products.classes)->value_name("EXT"), "count samples by the value of the member with this extension")(

@@ -46,7 +46,7 @@ std::string format_duration(double seconds) {
 }
 
 Progress::Progress(std::string label, std::uint64_t total, Unit unit)
-    : visible_(is_terminal()), unit_(unit), label_(std::move(label)), total_(total) {}
+    : visible_(is_terminal()), label_(std::move(label)), total_(total), unit_(unit) {}
 
 Progress::~Progress() {
   const std::lock_guard lock(mutex_);
@@ -62,13 +62,14 @@ void Progress::add(std::uint64_t amount) {
   if (visible_) draw_if_due();
 }
 
-void Progress::set(const std::string& label, std::uint64_t done, std::uint64_t total) {
+void Progress::set(const std::string& label, std::uint64_t done, std::uint64_t total, std::optional<Unit> unit) {
   done_.store(done, std::memory_order_relaxed);
   {
     const std::lock_guard lock(mutex_);
     if (label != label_) phase_started_ = Clock::now();
     label_ = label;
     total_ = total;
+    unit_ = unit.value_or(unit_);
   }
   if (visible_) draw_if_due();
 }

@@ -6,7 +6,9 @@
 #include <chrono>
 #include <cstdint>
 #include <mutex>
+#include <optional>
 #include <string>
+#include <string_view>
 
 namespace tarn::tools {
 
@@ -18,6 +20,10 @@ namespace tarn::tools {
 class Progress {
  public:
   enum class Unit : std::uint8_t { bytes, steps };
+  /// What a dsort counts in this phase (DsortProgress).
+  [[nodiscard]] static Unit unit_of_phase(std::string_view phase) noexcept {
+    return phase == "index" || phase == "assemble" ? Unit::bytes : Unit::steps;
+  }
   /// @param total  0: not known.
   Progress(std::string label, std::uint64_t total, Unit unit);
   ~Progress();  ///< erases the line
@@ -25,8 +31,9 @@ class Progress {
   Progress& operator=(const Progress&) = delete;
 
   void add(std::uint64_t amount);
-  /// For work whose state comes from elsewhere: a new phase starts the clock again.
-  void set(const std::string& label, std::uint64_t done, std::uint64_t total);
+  /// For work whose state comes from elsewhere: a new phase, with another label, starts the clock again.
+  /// @param unit  of this phase and those behind it; nullopt: as before.
+  void set(const std::string& label, std::uint64_t done, std::uint64_t total, std::optional<Unit> unit = std::nullopt);
   [[nodiscard]] double seconds() const;  ///< since the beginning
 
  private:
@@ -35,13 +42,13 @@ class Progress {
   void draw();  // with mutex_ held
 
   const bool visible_;
-  const Unit unit_;
   const Clock::time_point started_ = Clock::now();
   std::atomic<std::uint64_t> done_{0};
   std::atomic<std::int64_t> next_draw_ns_{0};  // since started_
   std::mutex mutex_;                           // guards what follows and the terminal's line
   std::string label_;
   std::uint64_t total_ = 0;
+  Unit unit_;
   Clock::time_point phase_started_ = started_;
   bool drawn_ = false;
 };

@@ -42,8 +42,9 @@ Result<base::Json> wait_for_job(http::Client& client, const std::string& command
     if (state == "failed") return fail(job_error(status, id));
     if (state == "aborted") return fail(ErrorCode::aborted, "job " + id + " was aborted");
     if (state != "running") return fail(ErrorCode::internal, "job " + id + " is in the unknown state '" + state + "'");
-    progress.set(command + " " + base::json_string(status, "phase").value_or(""), base::json_u64(status, "done").value_or(0),
-                 base::json_u64(status, "total").value_or(0));
+    const std::string phase = base::json_string(status, "phase").value_or("");
+    progress.set(command + " " + phase, base::json_u64(status, "done").value_or(0), base::json_u64(status, "total").value_or(0),
+                 Progress::unit_of_phase(phase));
     const timespec pause{wait_ms / 1000, wait_ms % 1000 * 1'000'000};
     ::nanosleep(&pause, nullptr);  // a signal ends it early
     wait_ms = std::min(wait_ms * 3 / 2, 500L);

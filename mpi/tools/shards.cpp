@@ -10,6 +10,7 @@
 #include "mpi/tools/commands.hpp"
 #include "mpi/tools/progress.hpp"
 #include "shard/dali_index.hpp"
+#include "shard/member.hpp"
 #include "shard/preflight.hpp"
 #include "shard/shard_index.hpp"
 
@@ -109,6 +110,45 @@ Result<int> run_shards_check(const Arguments& arguments) {
   return fail(ErrorCode::corrupt, "these shards are not what a reader expects; see the findings");
 }
 
+/// A line of JSON for each sample.
+Result<void> list_samples(const std::string& path) {
+  TARN_TRY(const auto source, ShardFile::open(path));
+  const auto read_file = [&](std::uint64_t offset, std::span<std::byte> target) { return source.file->read_at(offset, target); };
+  TARN_TRY(const auto stream, shard::open_tar_stream(source.kind, path, source.size_bytes, read_file));
+  const shard::ShardReadFn read = [&](std::uint64_t, std::span<std::byte> target) { return stream->read(target); };
+  base::JsonArray members;
+  const shard::MemberFn add = [&](const shard::SampleMember& member) -> Result<void> {
+    members.push_back(base::JsonObject{{"name", base::valid_utf8(member.name)},
+                                       {"extension", base::valid_utf8(shard::split_member_name(member.name)->extension)},
+                                       {"offset", member.data_offset},
+                                       {"bytes", member.data_bytes}});
+    return {};
+  };
+  const shard::SampleFn print_sample = [&](const shard::Sample& sample) -> Result<void> {
+    const base::JsonObject line{{"shard", path}, {"key", base::valid_utf8(sample.key)}, {"members", std::move(members)}};
+    std::cout << boost::json::serialize(line) << "\n";
+    members = {};
+    return {};
+  };
+  std::vector<std::byte> window(shard::kIndexWindowBytesMin);
+  TARN_CHECK(shard::index_shard(path, source.kind == shard::ArchiveKind::tar ? source.size_bytes : shard::kUnknownShardBytes, read, print_sample,
+                                window, {{}, add}));
+  return {};
+}
+
+Result<int> run_shards_list(const Arguments& arguments) {
+  CommandLine line(
+      "shards list FILE...",
+      "Prints a line of JSON for each sample of these shards: its key and its members, with extension (lower case), size, and where the\n"
+      "data lies in the shard (once it is unpacked).",
+      "tarn shards list train-0000.tar | jq -r .key\n"
+      "tarn shards list *.tar | jq '[.members[].bytes] | add' | sort -n | tail");
+  TARN_TRY(const bool go_on, line.parse(arguments, 1, kAnyNumber));
+  if (!go_on) return 0;
+  for (const std::string& path : line.operands()) TARN_CHECK(list_samples(path));
+  return 0;
+}
+
 /// The index of one shard, beside it or in `directory`. @return its path.
 Result<std::string> write_index(const std::string& path, const std::string& directory) {
   TARN_TRY(const auto source, ShardFile::open(path));
@@ -125,7 +165,7 @@ Result<std::string> write_index(const std::string& path, const std::string& dire
     return added ? added : fail(added.error().code, path + ": " + added.error().message);
   };
   std::vector<std::byte> window(shard::kIndexWindowBytesMin);
-  TARN_CHECK(shard::index_shard(path, source.size_bytes, read, end_sample, window, {}, add));
+  TARN_CHECK(shard::index_shard(path, source.size_bytes, read, end_sample, window, {{}, add}));
   std::string target = shard::dali_index_name(path);
   if (!directory.empty()) target = directory + "/" + target.substr(target.rfind('/') + 1);
   TARN_CHECK(base::write_text_file(base::posix_file_system(), target, index.text()));
@@ -135,9 +175,16 @@ Result<std::string> write_index(const std::string& path, const std::string& dire
 }  // namespace
 
 Result<int> run_shards(const Arguments& arguments) {
-  if (!arguments.empty() && arguments.front() == "check") return run_shards_check({arguments.begin() + 1, arguments.end()});
-  if (!arguments.empty() && (arguments.front() == "--help" || arguments.front() == "-h")) return run_shards_check({"--help"});
-  return fail(ErrorCode::invalid, "say what to do with the shards: `tarn shards check FILE...` (see `tarn shards check --help`)");
+  const std::string what = arguments.empty() ? std::string() : arguments.front();
+  const Arguments rest(arguments.begin() + (arguments.empty() ? 0 : 1), arguments.end());
+  if (what == "check") return run_shards_check(rest);
+  if (what == "list") return run_shards_list(rest);
+  if (what == "--help" || what == "-h") {
+    std::cout << "Usage: tarn shards check FILE... | tarn shards list FILE...\n\n"
+                 "Shards in files: looked through before training, or listed sample by sample. `tarn shards check --help` says more.\n";
+    return 0;
+  }
+  return fail(ErrorCode::invalid, "say what to do with the shards: `tarn shards check FILE...` or `tarn shards list FILE...`");
 }
 
 Result<int> run_index(const Arguments& arguments) {

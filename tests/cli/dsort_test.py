@@ -137,6 +137,11 @@ class Sorts(StoreTest):
         keys = self.keys_of(sorted(self.read_shards("tarn://by-size/"), key=lambda shard: int(shard[0].stem)))
         self.assertEqual(keys, sorted(sizes, key=lambda key: (-int(sizes[key]), key)))
 
+    def test_some_members_of_some_samples(self):
+        self.store.ok("dsort", "--input", "tarn://in/", "--output", "tarn://some/%d.tar", "--shard-size", "1MB", "--drop", ".CLS", "--match", "^00[24]-.*[05]$")
+        found = [name for _, members in self.read_shards("tarn://some/") for name, _ in members]
+        self.assertEqual(found, [f"{shard}-{i:05}.jpg" for shard in ("002", "004") for i in range(0, SAMPLES_PER_SHARD, 5)])
+
     def test_a_specification_file_and_options_over_it(self):
         spec = self.temp / "spec.json"
         spec.write_text(json.dumps({
@@ -154,6 +159,9 @@ class Sorts(StoreTest):
         report = json.loads(self.store.ok("dsort", "--input", "tarn://in/", "--output", "tarn://in/dry-%d.tar", "--shard-size", "1MiB",
                                           "--dry-run", "--json"))  # fmt: skip
         self.assertEqual(report["samples"], 6 * SAMPLES_PER_SHARD)
+        self.assertGreater(report["estimated_seconds"], report["seconds"])
+        plan = self.store.ok("dsort", "--input", "tarn://in/", "--output", "tarn://in/dry-%d.tar", "--shard-size", "1MiB", "--dry-run").decode()
+        self.assertRegex(plan, r"^dsort plan: 240 samples of 6 objects into \d+ shards, [0-9.]+ MiB; nothing was written, all of it would take about [0-9.:]+")
         self.assertEqual([key for key in self.store.keys("tarn://in/") if key.startswith("dry")], [])
 
     def test_malformed_input_publishes_nothing(self):
@@ -182,6 +190,8 @@ class Sorts(StoreTest):
             ([*base, "--shard-size", "1MB", "--order", "content", "--content", "cls", "--content-type", "int"], INVALID, "is not a whole number"),
             ([*base, "--shard-size", "1MB", "--order", "content", "--content", "txt"], INVALID, "no member '.txt'"),
             ([*base, "--shard-size", "1MB", "--order", "md5", "--decreasing"], INVALID, "decreasing"),
+            ([*base, "--shard-size", "1MB", "--match", "a("], INVALID, "'a('"),
+            ([*base, "--shard-size", "1MB", "--keep", "jpg", "--drop", "cls"], INVALID, "either"),
             ([*base, "--shard-size", "1MB", "--duplicates", "maybe"], INVALID, "maybe"),
             ([*base, "--shard-size", "1MB", "--memory", "1KB"], INVALID, "memory"),
             ([*base, "--shard-size", "1MB", "--input", "tarn://loose/"], INVALID, "bucket"),

@@ -268,7 +268,8 @@ TEST_CASE("dsort spec: AIStore's JSON is understood, and goes there and back", "
   CHECK(dsort_spec_to_json(*again) == dsort_spec_to_json(*spec));
   const auto by_content = dsort_spec_from_json(*base::parse_json(
       R"({"input_bck": "abc", "output_format": "o-%d", "output_shard_samples": 5,
-          "algorithm": {"kind": "content", "extension": ".cls", "content_key_type": "float", "decreasing": true, "missing_content": "last"}})",
+          "algorithm": {"kind": "content", "extension": ".cls", "content_key_type": "float", "decreasing": true, "missing_content": "last"},
+          "keep_extensions": [".cls", "jpg"], "key_pattern": "^n", "index": true, "manifest": true, "class_extension": "cls"})",
       "spec"));
   REQUIRE(by_content);
   CHECK(by_content->order == DsortOrder::content);
@@ -276,6 +277,9 @@ TEST_CASE("dsort spec: AIStore's JSON is understood, and goes there and back", "
   CHECK(by_content->content_type == ContentType::real);
   CHECK(by_content->missing_content == MissingContent::last);
   CHECK(by_content->decreasing);
+  CHECK(by_content->keep_extensions == std::vector<std::string>{"cls", "jpg"});
+  CHECK(by_content->key_pattern == "^n");
+  CHECK((by_content->index && by_content->manifest && by_content->class_extension == "cls"));
   CHECK(dsort_spec_to_json(*dsort_spec_from_json(dsort_spec_to_json(*by_content))) == dsort_spec_to_json(*by_content));
   const auto defaults = dsort_spec_from_json(*base::parse_json(
       R"({"input_bck": "abc", "input_format": {"objnames": ["a.tar"], "prefix": "p"}, "output_format": "o-@99.tar", "output_shard_samples": 5, "max_mem_usage": "50%"})",
